@@ -50,7 +50,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     if let Some(name) = arguments.next() {
         settings.peer.name = Some(name.into());
     }
-    let limits = LimitsSpec { limits: settings.limits }.build()?;
+    let limits = LimitsSpec::from(settings.limits).build()?;
     let failure_timeout = settings.peer.failure_timeout;
     let mut peer = settings.peer.builder(limits.model())?;
     if let Some(tls) = settings.tls {
@@ -95,7 +95,7 @@ mod tests {
     #[tokio::test]
     async fn the_example_of_a_file_starts_a_peer() {
         let settings: Settings = toml::from_str(include_str!("peer.toml")).expect("it is read");
-        let limits = LimitsSpec { limits: settings.limits }.build().expect("usable");
+        let limits = LimitsSpec::from(settings.limits).build().expect("usable");
         let peer = quorate::Peer::builder("a", limits.model()).settings(settings.peer);
         let network = quorate::transport::InProcess::network();
         let peer = peer.transport(network.at("a")).start().await.expect("usable");

@@ -49,6 +49,7 @@ use crate::config::{Provider, TlsConfig};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TlsSettings {
     /// PEM file with the CAs that are trusted; see [`TlsConfig::from_pem_files`].
     pub ca: PathBuf,

@@ -49,6 +49,7 @@ pub enum HeaderStyle {
 
 /// The meaning of `X-RateLimit-Reset`; services differ in it, and clients cannot tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Reset {
     /// The seconds until then.
     Delta,

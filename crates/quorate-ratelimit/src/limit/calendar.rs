@@ -61,6 +61,7 @@ impl Weekday {
 /// The beginning of a week or a month.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(untagged, expecting = "starts_on is a weekday of a week, or a day of a month, 1 to 31")]
+#[non_exhaustive]
 pub enum StartsOn {
     /// A day of the month.
     Day(u8),

@@ -32,6 +32,7 @@ use crate::model::limits::{Limits, LimitsBuilder};
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, expecting = "a limit by its fields, like rate and burst")]
+#[non_exhaustive]
 pub struct LimitSpec {
     /// A number and `/s`, `/m`, `/h` or `/d`.
     #[serde(default, deserialize_with = "rate", skip_serializing_if = "Option::is_none")]
@@ -140,7 +141,8 @@ impl LimitSpec {
     /// ```
     /// use quorate_ratelimit::LimitSpec;
     ///
-    /// let spec = LimitSpec { rate: Some("100".into()), ..LimitSpec::default() };
+    /// let mut spec = LimitSpec::default();
+    /// spec.rate = Some("100".into());
     /// assert!(spec.limit().expect_err("no unit").to_string().contains("/s, /m, /h or /d"));
     /// ```
     pub fn limit(&self) -> Result<Limit, LimitError> {
@@ -343,6 +345,7 @@ impl fmt::Display for Rate {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, expecting = "limits by their names, under `limits`")]
+#[non_exhaustive]
 pub struct LimitsSpec {
     /// The limits by name.
     #[serde(default, deserialize_with = "each_once")]
@@ -406,6 +409,13 @@ impl LimitsSpec {
     }
 }
 
+/// Limits by their names.
+impl From<BTreeMap<String, LimitSpec>> for LimitsSpec {
+    fn from(limits: BTreeMap<String, LimitSpec>) -> Self {
+        Self { limits }
+    }
+}
+
 /// All limits of a set, as a limits file writes them.
 impl From<&Limits> for LimitsSpec {
     fn from(limits: &Limits) -> Self {
@@ -422,7 +432,8 @@ impl LimitsBuilder {
     /// ```
     /// use quorate_ratelimit::{Limit, LimitSpec, Limits};
     ///
-    /// let spec = LimitSpec { rate: Some("100/s".into()), ..LimitSpec::default() };
+    /// let mut spec = LimitSpec::default();
+    /// spec.rate = Some("100/s".into());
     /// let limits = Limits::builder().spec("api", &spec).build()?;
     /// assert_eq!(limits.get("api"), Some(Limit::per_second(100)));
     /// # Ok::<(), quorate_ratelimit::LimitsError>(())
