@@ -1,4 +1,4 @@
-//! Units that are given back of a slice counted in multiples (`log.rs`), less than one multiple:
+//! Units that are given back of a slice counted in multiples (`log/`), less than one multiple:
 //! they are owed until that slice leaves, or until a whole multiple is.
 //!
 //! Beside it, in 47 bits, the newest slice's units; so it is kept only where those are no more than

@@ -1,7 +1,7 @@
 //! Sliding windows: never more than the max in any time of the length, its end left out.
 //!
 //! A unit counts for the length from when it was taken on, and then for no longer than what its
-//! slice of time has left (`log.rs`):
+//! slice of time has left (`log/`):
 //!
 //! ```text
 //!   slice             │   40   │   41   │   42
