@@ -1,12 +1,13 @@
-//! What handlers are told of the limits.
+//! The admission of a request, as handlers are told of it.
 
 use std::sync::Arc;
 
 use quorate_ratelimit::{AcquireError, Decision};
 
-use crate::admit::{Admitted, Taken};
+use crate::admit::{Admitted, Taken, Told};
 
-/// Why a request was passed on. It is in the extensions of the request, for handlers to read.
+/// The reason why a request was passed on. It is in the extensions of the request, for handlers to
+/// read.
 ///
 /// # Examples
 ///
@@ -28,7 +29,7 @@ pub enum Admission {
     Counted {
         /// The limit that has the least left of those that were asked.
         limit: Arc<str>,
-        /// What was decided under that.
+        /// The decision under that limit.
         decision: Decision,
         /// Limits that would have denied it, were they no shadows.
         shadowed: Vec<Arc<str>>,
@@ -38,7 +39,7 @@ pub enum Admission {
     /// Nothing was decided, and such requests are admitted
     /// ([`WhenUnavailable::Admit`](crate::WhenUnavailable::Admit)).
     Undecided {
-        /// Why not, and whether it may have been counted all the same.
+        /// The reason, which says whether it may have been counted all the same.
         error: AcquireError,
     },
 }
@@ -65,7 +66,7 @@ pub struct Unenforced {
 }
 
 impl Admission {
-    /// What was decided, if it was.
+    /// Returns the decision, if there is one.
     ///
     /// # Examples
     ///
@@ -77,21 +78,40 @@ impl Admission {
         }
     }
 
-    /// What handlers are told, and what is kept of it.
-    pub(crate) fn of(admitted: Admitted) -> (Self, Vec<Taken>, Option<Unenforced>) {
-        let Admitted { told, shadowed, taken, missing: limits } = admitted;
-        let admission = match told {
-            Some((limit, decision)) => Self::Counted { limit, decision, shadowed },
-            None => Self::Exempt,
-        };
-        (admission, taken, (!limits.is_empty()).then_some(Unenforced { limits }))
-    }
-
-    /// The limit and the decision that the response tells of.
-    pub(crate) fn told(&self) -> Option<(Arc<str>, Decision)> {
+    /// Returns the limit and the decision that the response tells of.
+    pub(crate) fn told(&self) -> Option<Told> {
         match self {
-            Self::Counted { limit, decision, .. } => Some((limit.clone(), *decision)),
+            Self::Counted { limit, decision, .. } => {
+                Some(Told { limit: limit.clone(), decision: *decision })
+            }
             Self::Exempt | Self::Undecided { .. } => None,
         }
+    }
+}
+
+/// A request on its way to the service inside.
+pub(crate) struct Passed {
+    pub(crate) admission: Admission,
+    /// The items that its response may correct.
+    pub(crate) taken: Vec<Taken>,
+    pub(crate) unenforced: Option<Unenforced>,
+}
+
+impl Passed {
+    /// Passes a request on of which nothing was decided.
+    pub(crate) fn undecided(error: AcquireError) -> Self {
+        Self { admission: Admission::Undecided { error }, taken: Vec::new(), unenforced: None }
+    }
+}
+
+impl From<Admitted> for Passed {
+    fn from(admitted: Admitted) -> Self {
+        let Admitted { told, shadowed, taken, missing: limits } = admitted;
+        let admission = match told {
+            Some(Told { limit, decision }) => Admission::Counted { limit, decision, shadowed },
+            None => Admission::Exempt,
+        };
+        let unenforced = (!limits.is_empty()).then_some(Unenforced { limits });
+        Self { admission, taken, unenforced }
     }
 }

@@ -18,15 +18,15 @@ use crate::demand::Item;
 use crate::refusal::Reason;
 use crate::rule::Rule;
 
-/// An item that was admitted, and how what it took is corrected.
+/// An item that was admitted, with what it takes to correct its amount.
 pub(crate) struct Taken {
     pub(crate) item: Item,
     pub(crate) hold: Hold,
-    /// Whether it is the one that the response tells of.
+    /// True if the response tells of this item.
     pub(crate) is_told: bool,
 }
 
-/// What has to be known to correct what was taken.
+/// The means to correct what was taken.
 pub(crate) enum Hold {
     /// The decision that took it.
     Decided(Decision),
@@ -34,13 +34,19 @@ pub(crate) enum Hold {
     Reserved(ReservationId),
 }
 
-/// What was admitted.
+/// The limit that a response tells of, and the decision under it.
+pub(crate) struct Told {
+    pub(crate) limit: Arc<str>,
+    pub(crate) decision: Decision,
+}
+
+/// The items of a request, all admitted.
 pub(crate) struct Admitted {
-    /// What has the least left, and how it stands; `None` if nothing was asked for.
-    pub(crate) told: Option<(Arc<str>, Decision)>,
+    /// The limit that has the least left; `None` if nothing was asked for.
+    pub(crate) told: Option<Told>,
     /// Limits that would have denied it, were they no shadows.
     pub(crate) shadowed: Vec<Arc<str>>,
-    /// What may have to be corrected.
+    /// The items whose amounts may have to be corrected.
     pub(crate) taken: Vec<Taken>,
     /// Limits that the group has not, and that were gone without.
     pub(crate) missing: Vec<Arc<str>>,
@@ -50,25 +56,35 @@ impl Admitted {
     const NOTHING: Self =
         Self { told: None, shadowed: Vec::new(), taken: Vec::new(), missing: Vec::new() };
 
-    /// Both of them; what the response tells of is the tighter one.
+    /// Adds others. The response tells of the tighter limit of the two.
     fn and(mut self, mut other: Self) -> Self {
-        let left = |admitted: &Self| admitted.told.as_ref().map(|(_, told)| told.remaining);
-        let is_tighter = match (left(&self), left(&other)) {
-            (Some(own), Some(others)) => others < own,
-            (own, _) => own.is_none(),
-        };
-        let (told, looser) =
-            if is_tighter { (&mut other, &mut self) } else { (&mut self, &mut other) };
-        looser.taken.iter_mut().for_each(|taken| taken.is_told = false);
-        let told = told.told.take();
+        if other.is_tighter_than(&self) {
+            self.untell();
+            self.told = other.told.take();
+        } else {
+            other.untell();
+        }
         self.taken.append(&mut other.taken);
         add_names(&mut self.shadowed, other.shadowed);
         add_names(&mut self.missing, other.missing);
-        Self { told, ..self }
+        self
+    }
+
+    /// Returns true if the response rather tells of this than of what was admitted before it.
+    fn is_tighter_than(&self, before: &Self) -> bool {
+        match (&before.told, &self.told) {
+            (Some(before), Some(own)) => own.decision.remaining < before.decision.remaining,
+            (before, _) => before.is_none(),
+        }
+    }
+
+    /// Has the response tell of none of these items.
+    fn untell(&mut self) {
+        self.taken.iter_mut().for_each(|taken| taken.is_told = false);
     }
 }
 
-/// Each name once.
+/// Adds names that are not there yet.
 fn add_names(names: &mut Vec<Arc<str>>, others: impl IntoIterator<Item = Arc<str>>) {
     for name in others {
         if !names.contains(&name) {
@@ -96,6 +112,7 @@ pub(crate) async fn admit(
         return Err(Reason::TooManyRules { count, max: MAX_ITEMS });
     }
     let mut all = Admitted::NOTHING;
+    // One after the other: what is reserved before the first denial is known, and cancelled.
     for item in reserved {
         let is_skipped = item.is_skipped_without_limit(rules);
         match reserve(limiter, item).await {
@@ -128,7 +145,7 @@ async fn reserve(limiter: &RateLimiter, item: Item) -> Result<Admitted, Reason> 
     }
 }
 
-/// Best effort: what stays reserved lapses by itself.
+/// Cancels reservations as far as the group answers: what stays reserved lapses by itself.
 async fn cancel(limiter: &RateLimiter, taken: &[Taken]) {
     for taken in taken {
         if let Hold::Reserved(id) = &taken.hold {
@@ -137,9 +154,9 @@ async fn cancel(limiter: &RateLimiter, taken: &[Taken]) {
     }
 }
 
-/// Those whose limit is missing are left out, one limit after the other: the group names the first
-/// one that it has not. That is a question more for each of them, and none as long as all are
-/// there.
+/// Takes the items without a reservation. Those whose limit is missing are left out, one limit
+/// after the other: the group names the first one that it has not. That is one more question for
+/// each of them, and none as long as all are there.
 async fn admit_others(
     limiter: &RateLimiter,
     rules: &[Rule],
@@ -154,6 +171,7 @@ async fn admit_others(
         let Reason::LimitUnusable { limit, .. } = &reason else { return Err(reason) };
         let (without, others): (Vec<_>, Vec<_>) =
             items.into_iter().partition(|item| item.limit == *limit);
+        // A name that none of them has would be asked for again without an end.
         if without.is_empty() || !without.iter().all(|it| it.is_skipped_without_limit(rules)) {
             return Err(reason);
         }
@@ -162,7 +180,7 @@ async fn admit_others(
     }
 }
 
-/// Takes the items away if they are admitted.
+/// Takes the items, and moves them out of `items` if they are admitted.
 async fn admit_present(
     limiter: &RateLimiter,
     rules: &[Rule],
@@ -188,7 +206,8 @@ fn admitted(item: Item, decision: Decision, hold: Hold) -> Admitted {
     let limit = item.limit.clone();
     let shadowed = decision.shadow.then(|| limit.clone()).into_iter().collect();
     let taken = vec![Taken { item, hold, is_told: true }];
-    Admitted { told: Some((limit, decision)), shadowed, taken, missing: Vec::new() }
+    let told = Some(Told { limit, decision });
+    Admitted { told, shadowed, taken, missing: Vec::new() }
 }
 
 fn denied(item: &Item, decision: Decision) -> Reason {
@@ -213,8 +232,8 @@ async fn admit_all(
         let limits = names(items, &places);
         return Err(Reason::Denied { limits, decision: Box::new(*decision) });
     }
-    let told = Some((items[*tightest].limit.clone(), *decision));
-    let names = names(items, shadowed);
+    let told = Some(Told { limit: items[*tightest].limit.clone(), decision: *decision });
+    let shadowed = names(items, shadowed);
     let items = std::mem::take(items);
     let taken = before.into_iter().zip(items).enumerate().filter_map(|(place, (before, item))| {
         let mut decision = before?;
@@ -227,17 +246,17 @@ async fn admit_all(
         }
         Some(Taken { item, hold: Hold::Decided(decision), is_told })
     });
-    Ok(Admitted { told, shadowed: names, taken: taken.collect(), missing: Vec::new() })
+    Ok(Admitted { told, shadowed, taken: taken.collect(), missing: Vec::new() })
 }
 
-/// The limits of the items at these places, each once.
+/// Returns the limits of the items at these places, each once.
 fn names(items: &[Item], places: &[usize]) -> Vec<Arc<str>> {
     let mut names = Vec::new();
     add_names(&mut names, places.iter().map(|place| items[*place].limit.clone()));
     names
 }
 
-/// How the items stand that may be given back, before they are taken together.
+/// Asks how the items stand that may be given back, before they are taken together.
 ///
 /// The answer for all of them speaks of the tightest only, and whoever gives back has to name the
 /// window that it was taken from. One that was seen before has ended if it is not the same: then
@@ -262,8 +281,8 @@ async fn seen_before(
     Ok(before)
 }
 
-/// What an error comes to for the request. A limit that the group has not, or as one of permits
-/// only, was told and counted as missing when the error came about.
+/// Says what an error comes to for the request. A limit that the group has not, or as one of
+/// permits only, was told and counted as missing when the error came about.
 fn refused(items: &[&Item], error: AcquireError) -> Reason {
     if let AcquireError::MissingLimit { limit, .. }
     | AcquireError::UnknownLimit { limit }
@@ -276,8 +295,8 @@ fn refused(items: &[&Item], error: AcquireError) -> Reason {
     }
     match &error {
         AcquireError::NeverAdmitted { limit, amount, max } => {
-            let (limit, amount, max) = (Arc::from(&**limit), *amount, *max);
-            Reason::NeverAdmitted { limit, amount, max }
+            let limit = Arc::from(&**limit);
+            Reason::NeverAdmitted { limit, amount: *amount, max: *max }
         }
         _ => Reason::Unavailable { error },
     }

@@ -1,4 +1,4 @@
-//! What a request asks for, by all rules that apply to it.
+//! The demand of a request: what it asks for, by all rules that apply to it.
 
 use std::sync::Arc;
 
@@ -14,51 +14,67 @@ pub(crate) struct Item {
     pub(crate) limit: Arc<str>,
     pub(crate) key: Vec<u8>,
     pub(crate) amount: u64,
-    /// What each rule asks for, by its place: nearly always one.
-    pub(crate) shares: Vec<(usize, u64)>,
+    /// The parts of the amount, one for each rule that asks for some: nearly always one.
+    pub(crate) shares: Vec<Share>,
+}
+
+/// The part of an item that one rule asks for.
+pub(crate) struct Share {
+    /// The rule, by its place in the layer.
+    pub(crate) rule: usize,
+    pub(crate) units: u64,
 }
 
 impl Item {
-    /// Whether the response tells what it costs.
+    /// The rules that ask for it.
+    fn rules<'r>(&self, rules: &'r [Rule]) -> impl Iterator<Item = &'r Rule> {
+        self.shares.iter().map(|share| &rules[share.rule])
+    }
+
+    /// Returns true if the response tells what it costs.
     pub(crate) fn is_reserved(&self, rules: &[Rule]) -> bool {
-        self.shares.iter().any(|(rule, _)| rules[*rule].reserves())
+        self.rules(rules).any(Rule::reserves)
     }
 
-    /// Whether all rules that ask for it go without a limit that is missing.
+    /// Returns true if all rules that ask for it go without a limit that is missing. Where one of
+    /// them refuses, the request does not pass without it.
     pub(crate) fn is_skipped_without_limit(&self, rules: &[Rule]) -> bool {
-        let skips = |rule: &Rule| rule.on_missing_limit() == MissingLimit::Skip;
-        self.shares.iter().all(|(rule, _)| skips(&rules[*rule]))
+        self.rules(rules).all(|rule| rule.on_missing_limit() == MissingLimit::Skip)
     }
 
-    /// Whether the name of its limit is of this request.
+    /// Returns true if the name of its limit was chosen for this request.
     pub(crate) fn has_chosen_limit(&self, rules: &[Rule]) -> bool {
-        self.shares.iter().any(|(rule, _)| rules[*rule].fixed_limit().is_none())
+        self.rules(rules).any(|rule| rule.fixed_limit().is_none())
     }
 
-    /// Whether it counts only if the response is such.
+    /// Returns true if the response says whether it counts.
     pub(crate) fn may_be_given_back(&self, rules: &[Rule]) -> bool {
-        self.shares.iter().any(|(rule, _)| rules[*rule].may_give_back())
+        self.rules(rules).any(Rule::may_give_back)
     }
 }
 
-/// The items of a request; none if no rule applies.
+/// Collects the items of a request; none if no rule applies.
 ///
 /// Two rules with the same limit that find the same key ask for the sum.
 pub(crate) fn items_of(rules: &[Rule], request: &Parts) -> Result<Vec<Item>, Reason> {
     let mut items: Vec<Item> = Vec::new();
     for (place, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.applies_to(request)) {
-        let amount = rule.units_of(request);
-        if amount == 0 && !rule.reserves() {
+        let units = rule.units_of(request);
+        // What is reserved costs something later, even where nothing is taken before.
+        if units == 0 && !rule.reserves() {
             continue;
         }
         let Some(limit) = rule.limit_of(request) else { continue };
         let Some(key) = key_of(rule, &limit, request)? else { continue };
         match items.iter_mut().find(|item| item.limit == limit && item.key == key) {
             Some(item) => {
-                item.amount = item.amount.saturating_add(amount);
-                item.shares.push((place, amount));
+                item.amount = item.amount.saturating_add(units);
+                item.shares.push(Share { rule: place, units });
             }
-            None => items.push(Item { limit, key, amount, shares: vec![(place, amount)] }),
+            None => {
+                let shares = vec![Share { rule: place, units }];
+                items.push(Item { limit, key, amount: units, shares });
+            }
         }
     }
     Ok(items)

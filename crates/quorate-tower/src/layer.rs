@@ -1,4 +1,4 @@
-//! The layer, and what it is made of.
+//! The layer, its builder, and the check of its rules.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub struct RateLimitLayer<R = Problems> {
 }
 
 impl RateLimitLayer {
-    /// A layer that asks this limiter; it needs at least one [`Rule`].
+    /// Begins a layer that asks this limiter; it needs at least one [`Rule`].
     ///
     /// # Examples
     ///
@@ -97,7 +97,7 @@ pub struct RateLimitLayerBuilder<R = Problems> {
 }
 
 impl<R> RateLimitLayerBuilder<R> {
-    /// One more rule, of at most 4,096. A request is admitted by all that apply to it, which may be
+    /// Adds a rule, of at most 4,096. A request is admitted by all that apply to it, which may be
     /// 16 at most, or counted by none.
     ///
     /// # Examples
@@ -108,8 +108,8 @@ impl<R> RateLimitLayerBuilder<R> {
         self
     }
 
-    /// The fields of responses. Default: those of the IETF's draft 11. `Retry-After` of a denial is
-    /// there in any case.
+    /// Sets the fields of responses. Default: those of the IETF's draft 11. `Retry-After` of a
+    /// denial is there in any case.
     ///
     /// # Examples
     ///
@@ -137,8 +137,8 @@ impl<R> RateLimitLayerBuilder<R> {
         self
     }
 
-    /// What becomes of requests while the group cannot decide: it has no primary, is at a bound, or
-    /// does not answer. Default: they are refused.
+    /// Sets the treatment of requests while the group cannot decide: it has no primary, is at a
+    /// bound, or does not answer. Default: they are refused.
     ///
     /// Without a primary the limits say for themselves whether they go on
     /// ([`Limit::without_primary`](quorate_ratelimit::Limit::without_primary)), and all rules of a
@@ -155,8 +155,8 @@ impl<R> RateLimitLayerBuilder<R> {
         self
     }
 
-    /// How refusals are written: as [`Problems`], which is the default, as [`Grpc`](crate::Grpc),
-    /// or by a [`Refuse`](crate::Refuse) of your own.
+    /// Sets how refusals are written: as [`Problems`], which is the default, as
+    /// [`Grpc`](crate::Grpc), or by a [`Refuse`](crate::Refuse) of your own.
     ///
     /// # Examples
     ///
@@ -197,8 +197,8 @@ impl<R> RateLimitLayerBuilder<R> {
     }
 
     /// Checks the rules against the limits of this peer's code, and those that it does not have
-    /// against the group's. Whether the group has a limit of the code now is not asked: what
-    /// becomes of requests while it has not, the rule says ([`Rule::missing_limit`]). A limit that
+    /// against the group's. A limit of the code may be one that the group does not have now: the
+    /// rule says what becomes of requests until it has ([`Rule::missing_limit`]). A limit that
     /// came while the group ran is known to a peer when its
     /// [`RateLimiter::wait_ready`](quorate_ratelimit::RateLimiter::wait_ready) has returned, and to
     /// no client; [`Rule::limit_by`] asks for it when it is used.
@@ -228,18 +228,21 @@ impl<R> RateLimitLayerBuilder<R> {
             if limit.is_concurrent() {
                 return Err(BuildError::Concurrency { limit: name.clone() });
             }
-            let (cost, max) = (rule.fixed_cost().unwrap_or(0), limit.capacity());
+            let cost = rule.fixed_cost().unwrap_or(0);
+            let max = limit.capacity();
             // A shadow denies nothing.
             if cost > max && !limit.is_shadow() {
                 return Err(BuildError::NeverAdmitted { limit: name.clone(), cost, max });
             }
         }
         limiter.expect_limits(rules.iter().filter_map(Rule::fixed_limit));
-        for rule in rules.iter().filter(|rule| rule.fixed_limit().is_some()) {
-            let is_other = |other: &&Rule| !std::ptr::eq(*other, rule) && other.is_unconditional();
-            let others = rules.iter().filter(is_other).filter_map(Rule::fixed_limit);
-            let name = rule.fixed_limit().map_or("", |name| name);
-            limiter.warn_if_refused_beside(name, others.map(|name| &**name));
+        for (place, rule) in rules.iter().enumerate() {
+            let Some(name) = rule.fixed_limit() else { continue };
+            // Only those that are always asked for together are known to be a mixture.
+            let others = rules.iter().enumerate().filter(|(other, _)| *other != place);
+            let always = others.filter(|(_, other)| other.is_unconditional());
+            let names = always.filter_map(|(_, other)| other.fixed_limit());
+            limiter.warn_if_refused_beside(name, names.map(|name| &**name));
         }
         Ok(RateLimitLayer { settings: Arc::new(self.settings) })
     }
@@ -253,7 +256,7 @@ impl<R> fmt::Debug for RateLimitLayerBuilder<R> {
     }
 }
 
-/// Why a layer cannot be as it was described.
+/// The reason why a layer cannot be as it was described.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -266,7 +269,7 @@ pub enum BuildError {
     NeverAdmitted {
         /// The limit.
         limit: Arc<str>,
-        /// What each costs.
+        /// The cost of each.
         cost: u64,
         /// The most at once.
         max: u64,

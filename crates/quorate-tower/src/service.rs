@@ -1,4 +1,4 @@
-//! One request: ask, pass on, settle.
+//! The service: a request is asked for, passed on, and settled.
 //!
 //! ```text
 //!   request ──▶ rules: items ──▶ group ──┬─ admitted ──▶ inner service ──▶ head of the response
@@ -15,8 +15,8 @@ use std::task::{Context, Poll};
 use http::{Request, Response};
 use tower_service::Service;
 
-use crate::admission::{Admission, Unenforced};
-use crate::admit::{Taken, admit};
+use crate::admission::Passed;
+use crate::admit::{Told, admit};
 use crate::refusal::{Problems, Reason, Refusal, Refuse};
 use crate::settings::{Settings, WhenUnavailable};
 use crate::{demand, fields, settlement};
@@ -88,8 +88,8 @@ where
 {
     let Settings { limiter, rules, styles, tells_admitted, refuse, .. } = &*settings;
     let (mut head, body) = request.into_parts();
-    let (admission, taken, unenforced) = match admitted(&settings, &head).await {
-        Ok(admitted) => admitted,
+    let Passed { admission, taken, unenforced } = match ask(&settings, &head).await {
+        Ok(passed) => passed,
         Err(reason) => return Ok(refuse.refuse(Refusal::new(limiter, head, reason, styles))),
     };
     let told = admission.told().filter(|_| *tells_admitted);
@@ -100,6 +100,7 @@ where
     let response = match inner.call(Request::from_parts(head, body)).await {
         Ok(response) => response,
         Err(error) => {
+            // What is reserved has to be ended, though no response says what it cost.
             settlement::settle(limiter, &settlement::without_response(taken)).await;
             return Err(error);
         }
@@ -110,23 +111,22 @@ where
     if let Some(unsettled) = settled.unsettled {
         head.extensions.insert(unsettled);
     }
-    if let Some((limit, decision)) = told {
-        let decision = settled.told.unwrap_or(decision);
-        fields::add(&mut head.headers, fields::fields_of(limiter, &limit, &decision, styles));
+    if let Some(Told { limit, decision }) = told {
+        // The caller's next request finds what settling has left.
+        let present = settled.told.unwrap_or(decision);
+        fields::add(&mut head.headers, fields::fields_of(limiter, &limit, &present, styles));
     }
     Ok(Response::from_parts(head, body))
 }
 
-async fn admitted<R>(
-    settings: &Settings<R>,
-    request: &http::request::Parts,
-) -> Result<(Admission, Vec<Taken>, Option<Unenforced>), Reason> {
+/// Asks the group whether a request may pass.
+async fn ask<R>(settings: &Settings<R>, request: &http::request::Parts) -> Result<Passed, Reason> {
     let Settings { limiter, rules, unavailable, .. } = settings;
     let items = demand::items_of(rules, request)?;
     match (admit(limiter, rules, items).await, unavailable) {
-        (Ok(admitted), _) => Ok(Admission::of(admitted)),
+        (Ok(admitted), _) => Ok(admitted.into()),
         (Err(Reason::Unavailable { error }), WhenUnavailable::Admit) => {
-            Ok((Admission::Undecided { error }, Vec::new(), None))
+            Ok(Passed::undecided(error))
         }
         (Err(reason), _) => Err(reason),
     }

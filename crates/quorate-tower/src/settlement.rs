@@ -1,4 +1,4 @@
-//! What a request cost in the end, once its response is known.
+//! The settlement of what a request cost, once its response is known.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use http::response::Parts;
 use quorate_ratelimit::{AcquireError, Decision, RateLimiter};
 
 use crate::admit::{Hold, Taken};
+use crate::demand::Item;
 use crate::rule::Rule;
 
 /// Costs that could not be settled: what was taken stays counted, and what was reserved is given
@@ -13,11 +14,11 @@ use crate::rule::Rule;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unsettled {
-    /// The limits, and why not.
+    /// The limits, each with the reason.
     pub limits: Vec<(Arc<str>, AcquireError)>,
 }
 
-/// What is left to be done for an item.
+/// The correction of what was taken for an item.
 pub(crate) struct Settlement {
     taken: Taken,
     actual: u64,
@@ -28,14 +29,14 @@ pub(crate) fn by_response(rules: &[Rule], taken: Vec<Taken>, response: &Parts) -
     settlements(taken, |rule, units| rules[rule].actual_units(response, units))
 }
 
-/// The request failed without a response: it cost what was taken.
+/// Settles a request that failed without a response: it cost what was taken.
 pub(crate) fn without_response(taken: Vec<Taken>) -> Vec<Settlement> {
     settlements(taken, |_, units| units)
 }
 
 fn settlements(taken: Vec<Taken>, cost: impl Fn(usize, u64) -> u64) -> Vec<Settlement> {
     let settled = taken.into_iter().map(|taken| {
-        let shares = taken.item.shares.iter().map(|(rule, units)| cost(*rule, *units));
+        let shares = taken.item.shares.iter().map(|share| cost(share.rule, share.units));
         let actual = shares.fold(0, u64::saturating_add);
         Settlement { taken, actual }
     });
@@ -51,9 +52,10 @@ impl Settlement {
 
     async fn settle(&self, limiter: &RateLimiter) -> Result<Decision, AcquireError> {
         let Taken { item, hold, .. } = &self.taken;
-        let (limit, key) = (&item.limit, &item.key);
+        let Item { limit, key, .. } = item;
         match hold {
             Hold::Decided(taken) => {
+                // More than was taken is only ever told of a reservation.
                 let unused = item.amount.saturating_sub(self.actual);
                 limiter.refund_of(limit, key, unused, taken).await
             }
@@ -66,17 +68,18 @@ impl Settlement {
     }
 }
 
-/// What came of settling.
+/// The outcome of settling a request.
 #[derive(Default)]
 pub(crate) struct Settled {
     pub(crate) unsettled: Option<Unsettled>,
-    /// How the limit that the response tells of stands since.
+    /// The state since then of the limit that the response tells of.
     pub(crate) told: Option<Decision>,
 }
 
 /// Has the group count what each cost.
 pub(crate) async fn settle(limiter: &RateLimiter, settlements: &[Settlement]) -> Settled {
-    let (mut limits, mut told) = (Vec::new(), None);
+    let mut limits = Vec::new();
+    let mut told = None;
     for settlement in settlements {
         match settlement.settle(limiter).await {
             Ok(decision) if settlement.taken.is_told => told = Some(decision),
