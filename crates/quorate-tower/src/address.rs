@@ -99,7 +99,7 @@ pub struct ClientAddress {
 }
 
 impl ClientAddress {
-    /// By the address of the socket, with the defaults above.
+    /// Counts by the address of the socket, with the defaults above.
     ///
     /// # Examples
     ///
@@ -119,9 +119,9 @@ impl ClientAddress {
         }
     }
 
-    /// Where the address of the socket is found: axum has it in `ConnectInfo<SocketAddr>`, tonic in
-    /// `TcpConnectInfo`. Of a proxy on a Unix socket say `Some(Ipv4Addr::LOCALHOST.into())`, and
-    /// trust that.
+    /// Sets where the address of the socket is found: axum has it in `ConnectInfo<SocketAddr>`,
+    /// tonic in `TcpConnectInfo`. Of a proxy on a Unix socket say
+    /// `Some(Ipv4Addr::LOCALHOST.into())`, and trust that.
     ///
     /// # Examples
     ///
@@ -135,7 +135,7 @@ impl ClientAddress {
         self
     }
 
-    /// Proxies that are believed, beside those given before. Default: none. Every one of them must
+    /// Adds proxies that are believed. Default: none. Every one of them must
     /// write the field that is read, and none of these addresses may be a client's.
     ///
     /// # Examples
@@ -152,7 +152,7 @@ impl ClientAddress {
         self
     }
 
-    /// The field that the trusted proxies write. Default: `X-Forwarded-For`.
+    /// Sets the field that the trusted proxies write. Default: `X-Forwarded-For`.
     ///
     /// # Examples
     ///
@@ -170,8 +170,8 @@ impl ClientAddress {
         self
     }
 
-    /// The first bits by which IPv6 addresses count together; all of them from 128 on. Default: 64.
-    /// Some providers give out 56 or 48: a shorter prefix counts their customers once.
+    /// Sets by how many of their first bits IPv6 addresses count together, 128 at most. Default:
+    /// 64. Some providers give out 56 or 48: a shorter prefix counts their customers once.
     ///
     /// # Examples
     ///
@@ -187,7 +187,8 @@ impl ClientAddress {
         self
     }
 
-    /// The first bits by which IPv4 addresses count together. Default: 32, all of them.
+    /// Sets by how many of their first bits IPv4 addresses count together. Default: 32, all of
+    /// them.
     ///
     /// # Examples
     ///
@@ -203,9 +204,9 @@ impl ClientAddress {
         self
     }
 
-    /// The whole address of the client, for logs and for rules of your own; `None` if the socket's
-    /// is not known, or a trusted proxy does not say who its client is in a way that can be read.
-    /// What has no address is nobody's: let no rule be passed by for it.
+    /// Returns the whole address of the client, for logs and for rules of your own; `None` if the
+    /// socket's is not known, or a trusted proxy does not say who its client is in a way that can
+    /// be read. A request without one is nobody's: let no rule be passed by for it.
     ///
     /// # Examples
     ///
@@ -226,7 +227,7 @@ impl ClientAddress {
         self.find(request).ok()
     }
 
-    /// The key of this address: for what is counted by clients beside their requests, such as
+    /// Returns the key of an address: for what is counted by clients beside their requests, such as
     /// connections, and to look at a count or reset it.
     ///
     /// # Examples
@@ -256,10 +257,10 @@ impl ClientAddress {
         key.into_bytes()
     }
 
+    /// Follows the request from hop to hop, as far as trusted proxies tell.
     fn find(&self, request: &Parts) -> Result<IpAddr, NoKey> {
         let mut address = self.socket_address(request)?;
         let mut hops = self.field.hops(&request.headers);
-        let unreadable = |what: String| Err(NoKey::Unreadable { what: what.into() });
         for _ in 0..=MAX_PROXIES {
             if !self.is_trusted(address) {
                 return Ok(address);
@@ -273,14 +274,19 @@ impl ClientAddress {
                     let what = format!("an address in the field {name}: a proxy does not tell it");
                     return Err(NoKey::NotSent { what: what.into() });
                 }
+                // To take the proxy for its client would let one client use up the count of all.
                 Some(Hop::Unreadable) => {
-                    let name = self.field.name();
-                    return unreadable(format!("a field {name} with a hop that cannot be read"));
+                    return Err(self.unreadable("with a hop that cannot be read"));
                 }
             };
         }
-        let name = self.field.name();
-        unreadable(format!("a field {name} that leads over more than {MAX_PROXIES} proxies"))
+        // A client writes as many hops as it likes; where all networks are trusted by mistake, this
+        // is what ends the work.
+        Err(self.unreadable(&format!("that leads over more than {MAX_PROXIES} proxies")))
+    }
+
+    fn unreadable(&self, fault: &str) -> NoKey {
+        NoKey::Unreadable { what: format!("a field {} {fault}", self.field.name()).into() }
     }
 
     fn socket_address(&self, request: &Parts) -> Result<IpAddr, NoKey> {
@@ -295,7 +301,7 @@ impl ClientAddress {
     }
 }
 
-/// The address of this crate, or a bare one, as other layers expect it.
+/// Finds the address in this crate's type, or a bare one, as other layers expect it.
 fn socket(extensions: &Extensions) -> Option<IpAddr> {
     let own = extensions.get::<PeerAddress>().map(|PeerAddress(address)| address);
     own.or_else(|| extensions.get::<SocketAddr>()).map(SocketAddr::ip)
@@ -438,7 +444,7 @@ mod tests {
         assert_eq!(key(&ClientAddress::new(), &parts), "192.0.2.1");
     }
 
-    /// What a client may write into a field: mostly the characters that mean something there.
+    /// Text that a client may write into a field: mostly characters that mean something there.
     fn invented() -> impl Strategy<Value = String> {
         const MEANINGFUL: &[&str] =
             &["for=", "for=\"[2001:db8::9]", "6.6.6.6", "10.0.0.1", ",", ";", "\"", "\\", " "];

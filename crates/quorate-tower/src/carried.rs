@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// What of an IPv6 address tells its holder apart.
+/// The part of an IPv6 address that tells its holder apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carried {
     /// The IPv4 address that it carries.
@@ -14,8 +14,8 @@ pub(crate) enum Carried {
 }
 
 impl Carried {
-    /// By the prefixes that are set aside for it. IPv4 addresses that are written as IPv6 are none
-    /// of these: they are IPv4 addresses.
+    /// Finds it by the prefixes that are set aside for translators and tunnels. IPv4 addresses that
+    /// are written as IPv6 are none of these: they are IPv4 addresses.
     pub(crate) fn by(address: Ipv6Addr) -> Self {
         let [a, b, c, d, e, f, high, low] = address.segments();
         match [a, b, c, d, e, f] {

@@ -8,7 +8,8 @@ use quorate_ratelimit::{Decision, HeaderStyle, RateLimiter, retry_after_seconds}
 /// The fields of the IETF's draft are lists: each limit that was asked may have a place in them.
 const LISTS: [&str; 2] = ["ratelimit", "ratelimit-policy"];
 
-/// What a decision under a limit says in these styles. `Retry-After` is there whenever it denies.
+/// Writes the fields of a decision under a limit in these styles. `Retry-After` is among them
+/// whenever it denies.
 pub(crate) fn fields_of(
     limiter: &RateLimiter,
     limit: &str,
@@ -35,8 +36,8 @@ pub(crate) fn fields_of(
     fields
 }
 
-/// Adds fields to those of a response: to its lists, and else only what is not there, for that is
-/// of the handler or of a layer inside, and nearer to what was asked.
+/// Adds fields to those of a response: members to its lists, and other fields only where there is
+/// none. One that is there is of the handler or of a layer inside, and nearer to what was asked.
 pub(crate) fn add(headers: &mut HeaderMap, fields: HeaderMap) {
     for (name, value) in fields {
         let Some(name) = name else { continue };

@@ -1,4 +1,4 @@
-//! What proxies say of whom they speak for: the hops of a request, the nearest one first.
+//! The hops of a request, as proxies have written them, the nearest one first.
 //!
 //! ```text
 //!   client 203.0.113.9 ──▶ proxy 10.0.0.1 ──▶ proxy 10.0.0.2 ──▶ socket
@@ -19,7 +19,7 @@ use crate::hop::{Hop, forwarded, node};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Which field the trusted proxies write the address of their client to.
+/// The field to which the trusted proxies write the address of their client.
 ///
 /// One and no other: a field that the proxies do not write is passed through by them as the client
 /// sent it.
@@ -44,7 +44,7 @@ impl ProxyField {
         }
     }
 
-    /// The hops that the field names, the nearest one first.
+    /// Reads the hops that the field names, the nearest one first.
     pub(crate) fn hops<'a>(&self, headers: &'a HeaderMap) -> Hops<'a> {
         let lines = headers.get_all(self.name()).iter().rev();
         match self {
@@ -74,8 +74,8 @@ impl Iterator for Hops<'_> {
     }
 }
 
-/// The hop of a field with one address. Of several lines one is of the proxy, and which one nobody
-/// knows; an empty one is as little an address.
+/// Reads the hop of a field with one address. Of several lines one is the proxy's, and nobody knows
+/// which; an empty one is no address either.
 fn single(mut lines: Lines<'_>) -> Option<Hop> {
     let line = lines.next()?;
     Some(if lines.next().is_none() { node(line.as_bytes()) } else { Hop::Unreadable })
@@ -84,9 +84,9 @@ fn single(mut lines: Lines<'_>) -> Option<Hop> {
 /// A list over several lines, read from its end.
 pub(crate) struct List<'a> {
     lines: Lines<'a>,
-    /// What of the line under way has not been read.
+    /// The part of the line under way that has not been read.
     rest: Option<&'a [u8]>,
-    /// Whether commas may stand within quotations: in `Forwarded`.
+    /// True if commas may stand within quotations, as in `Forwarded`.
     has_quotations: bool,
 }
 
@@ -114,7 +114,7 @@ fn last(wanted: u8, line: &[u8]) -> Option<usize> {
     line.iter().rposition(|byte| *byte == wanted)
 }
 
-/// The last comma that stands outside of quotations, as seen from the right.
+/// Finds the last comma that stands outside of quotations, as seen from the right.
 ///
 /// A proxy closes the quotations that it opens, so seen from there its own element ends where it
 /// begins, whatever was left open further left.
@@ -122,6 +122,7 @@ fn last_comma(line: &[u8]) -> Option<usize> {
     let mut is_quoted = false;
     for (index, byte) in line.iter().enumerate().rev() {
         match byte {
+            // Inside, a mark opens the quotation, seen from here, unless it is escaped.
             b'"' if is_quoted => is_quoted = is_escaped(&line[..index]),
             b'"' => is_quoted = true,
             b',' if !is_quoted => return Some(index),
@@ -131,7 +132,7 @@ fn last_comma(line: &[u8]) -> Option<usize> {
     None
 }
 
-/// Whether a quotation mark after this is a part of what is quoted.
+/// Returns true if a quotation mark that follows is part of what is quoted.
 fn is_escaped(before: &[u8]) -> bool {
     before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }

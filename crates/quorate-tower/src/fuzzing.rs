@@ -25,8 +25,8 @@ const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const PROXY: [u8; 4] = [10, 0, 0, 2];
 const STRANGER: [u8; 4] = [192, 0, 2, 1];
 
-/// Whatever a client writes into the field of a proxy, it is who the proxy says, or who its socket
-/// says; and without a proxy that appends, it is nobody rather than the proxy.
+/// Checks that, whatever a client writes into the field of a proxy, it is who the proxy says, or
+/// who its socket says; and without a proxy that appends, it is nobody rather than the proxy.
 pub fn proxy_fields(data: &[u8]) {
     let lines: Vec<&[u8]> = data.split(|byte| *byte == b'\n').filter(|it| is_line(it)).collect();
     for (field, name, appended) in [
@@ -52,10 +52,11 @@ pub fn proxy_fields(data: &[u8]) {
             is_the_stranger(&client, &name, &lines);
         }
         if client.key(&request(PROXY, &name, &lines)) == Ok(b"10.0.0.2".to_vec()) {
-            let is_empty = |byte: &u8| matches!(byte, b',' | b' ' | b'\t');
-            let says_so = |line: &&[u8]| line.windows(4).any(|it| it == b"10.0" || it == b"a00:");
-            let said = lines.iter().any(says_so);
-            assert!(said || lines.concat().iter().all(is_empty), "{lines:?} is the proxy");
+            // Its address was written there, in one of its forms, or nothing was.
+            let mut parts = lines.iter().flat_map(|line| line.windows(4));
+            let is_said = parts.any(|part| part == b"10.0" || part == b"a00:");
+            let is_blank = lines.concat().iter().all(|byte| b", \t".contains(byte));
+            assert!(is_said || is_blank, "{lines:?} is the proxy");
         }
         // A chain of proxies that are all believed ends as well.
         let everybody = ["0.0.0.0/0", "::/0"].map(|all| all.parse::<Network>());
@@ -70,8 +71,8 @@ fn is_the_stranger(client: &ClientAddress, name: &HeaderName, lines: &[Vec<u8>])
     assert_eq!(key, Ok(b"192.0.2.1".to_vec()), "{lines:?}");
 }
 
-/// A key is the same however it is written, is told apart from what it is not, and is never longer
-/// than a key may be.
+/// Checks that a key is the same however it is written, is told apart from what it is not, and is
+/// never longer than a key may be.
 pub fn request_keys(data: &[u8]) {
     let lines: Vec<&[u8]> = data.split(|byte| *byte == b'\n').filter(|it| is_line(it)).collect();
     for (extractor, name) in [
@@ -98,7 +99,8 @@ pub fn request_keys(data: &[u8]) {
     }
 }
 
-/// The key of a line is that of its key, and of the line in capitals where those mean nothing.
+/// Checks that the key of a line is that of its key, and of the line in capitals where those mean
+/// nothing.
 fn is_written_once(extractor: &Header, name: &HeaderName, line: &[u8], key: &[u8]) {
     let again = |line: &[u8]| extractor.key(&request(STRANGER, name, &[line]));
     assert_eq!(again(key).as_deref(), Ok(key));
@@ -127,15 +129,16 @@ fn paths(line: &[u8]) {
         Path.key(&parts).ok()
     };
     let Some(written) = key(line) else { return };
-    let is_dots = |segment: &[u8]| segment == b"." || segment == b"..";
-    assert!(!written.starts_with(b"/") || !written.split(|byte| *byte == b'/').any(is_dots));
+    let mut segments = written.split(|byte| *byte == b'/');
+    let has_dots = segments.any(|segment| segment == b"." || segment == b"..");
+    assert!(!written.starts_with(b"/") || !has_dots);
     // What is no target any more, for its length, is none.
     if let Some(again) = key(&written) {
         assert_eq!(again, written);
     }
 }
 
-/// Both keys can be read from a pair: no other pair is written in that way.
+/// Checks that both keys can be read from a pair: no other pair is written in that way.
 fn pairs(first: &[u8], second: &[u8]) {
     let mut parts = request(STRANGER, &X_API_KEY, &[first]);
     let both = (Header(X_API_KEY), Header(X_REAL_IP));
@@ -151,7 +154,7 @@ fn pairs(first: &[u8], second: &[u8]) {
     assert_eq!(pair[colon + 1..], [first, second].concat());
 }
 
-/// Whether a server takes this as the line of a field.
+/// Returns true if a server takes this as the line of a field.
 fn is_line(line: &[u8]) -> bool {
     HeaderValue::from_bytes(line).is_ok()
 }

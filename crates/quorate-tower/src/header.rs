@@ -50,8 +50,8 @@ impl KeyExtractor for Header {
     }
 }
 
-/// Credentials with their scheme in one way of writing it (RFC 9110, section 11.1). What has no
-/// scheme is a token by itself, in which capitals count.
+/// Writes the scheme of credentials in one way (RFC 9110, section 11.1). A value without a scheme
+/// is a token by itself, in which capitals count.
 fn credentials(value: &[u8]) -> Vec<u8> {
     let Some(end) = value.iter().position(u8::is_ascii_whitespace) else { return value.to_vec() };
     let (scheme, rest) = value.split_at(end);

@@ -8,18 +8,25 @@ const MAX_NODE_BYTES: usize = 256;
 /// The longest name of an interface behind a `%`.
 const MAX_ZONE_BYTES: usize = 32;
 
-/// What a proxy says of whom it speaks for.
+/// The client of a proxy, as the proxy tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hop {
-    /// It is this address.
+    /// A client at this address.
     Address(IpAddr),
-    /// It is somebody whom the proxy does not name.
+    /// A client that the proxy does not name.
     Unnamed,
-    /// What is written there is no hop.
+    /// Something that is no hop.
     Unreadable,
 }
 
-/// The hop of an element of `Forwarded` (RFC 7239, section 4): its one `for`. Spaces around
+impl Hop {
+    /// Makes the hop of an address: IPv4 that is written as IPv6 is IPv4.
+    fn at(address: impl Into<IpAddr>) -> Self {
+        Self::Address(address.into().to_canonical())
+    }
+}
+
+/// Reads the hop of an element of `Forwarded` (RFC 7239, section 4): its one `for`. Spaces around
 /// separators are let pass, and IPv6 addresses without quotation marks, for there are proxies that
 /// write them.
 pub(crate) fn forwarded(element: &[u8]) -> Hop {
@@ -29,6 +36,7 @@ pub(crate) fn forwarded(element: &[u8]) -> Hop {
         let Some((pair, after)) = pair(rest) else { return Hop::Unreadable };
         rest = after;
         let Some((name, value)) = pair else { continue };
+        // Of two, others may believe the one that is not believed here.
         if name.eq_ignore_ascii_case(b"for") && found.replace(value).is_some() {
             return Hop::Unreadable;
         }
@@ -48,8 +56,8 @@ enum Value<'a> {
 
 type Pair<'a> = (&'a [u8], Value<'a>);
 
-/// The first pair and what follows it; no pair if its place is empty, and `None` if it is
-/// malformed.
+/// Reads the first pair and returns what follows it; no pair if its place is empty, and `None` if
+/// it is malformed.
 fn pair(text: &[u8]) -> Option<(Option<Pair<'_>>, &[u8])> {
     let end = text.iter().position(|byte| matches!(byte, b'=' | b';')).unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
@@ -60,10 +68,13 @@ fn pair(text: &[u8]) -> Option<(Option<Pair<'_>>, &[u8])> {
     if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
         return None;
     }
-    let (value, rest) = value_of(value.trim_ascii_start())?;
-    let rest = rest.trim_ascii_start();
-    let rest = if rest.is_empty() { rest } else { rest.strip_prefix(b";")? };
-    Some((Some((name, value)), rest))
+    let (value, behind) = value_of(value.trim_ascii_start())?;
+    let next = match behind.trim_ascii_start() {
+        [] => &[],
+        [b';', next @ ..] => next,
+        _ => return None,
+    };
+    Some((Some((name, value)), next))
 }
 
 fn value_of(text: &[u8]) -> Option<(Value<'_>, &[u8])> {
@@ -81,6 +92,7 @@ fn value_of(text: &[u8]) -> Option<(Value<'_>, &[u8])> {
             _ => {}
         }
     }
+    // It was never closed.
     None
 }
 
@@ -88,7 +100,7 @@ fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// A quotation without the backslashes that stand in front of its characters.
+/// Removes the backslashes that stand in front of characters of a quotation.
 fn unescaped(quoted: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(quoted.len().min(MAX_NODE_BYTES + 1));
     let mut bytes = quoted.iter();
@@ -100,7 +112,7 @@ fn unescaped(quoted: &[u8]) -> Vec<u8> {
     text
 }
 
-/// A hop as proxies write it (RFC 7239, section 6): an address by itself, with a port, or in
+/// Reads a hop as proxies write it (RFC 7239, section 6): an address by itself, with a port, or in
 /// brackets, or a word that stands for one.
 pub(crate) fn node(bytes: &[u8]) -> Hop {
     let bytes = bytes.trim_ascii();
@@ -110,7 +122,7 @@ pub(crate) fn node(bytes: &[u8]) -> Hop {
     // Whatever is no text is no address either.
     let Ok(text) = str::from_utf8(bytes) else { return Hop::Unreadable };
     if let Some(address) = v6(text) {
-        return named(address.into());
+        return Hop::at(address);
     }
     let end = match text.strip_prefix('[') {
         Some(_) => text.find(']').map_or(text.len(), |end| end + 1),
@@ -125,21 +137,17 @@ pub(crate) fn node(bytes: &[u8]) -> Hop {
         return Hop::Unreadable;
     }
     if let Some(inner) = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
-        return v6(inner).map_or(Hop::Unreadable, |address| named(address.into()));
+        return v6(inner).map_or(Hop::Unreadable, Hop::at);
     }
     match name.parse::<Ipv4Addr>() {
-        Ok(address) => named(address.into()),
+        Ok(address) => Hop::at(address),
         Err(_) if name.eq_ignore_ascii_case("unknown") || is_obfuscated(name) => Hop::Unnamed,
         Err(_) => Hop::Unreadable,
     }
 }
 
-/// IPv4 addresses that are written as IPv6 are IPv4.
-fn named(address: IpAddr) -> Hop {
-    Hop::Address(address.to_canonical())
-}
-
-/// An IPv6 address; one of a link may have its interface behind it, which is nothing to count by.
+/// Reads an IPv6 address; one of a link may have its interface behind it, which is nothing to count
+/// by.
 fn v6(text: &str) -> Option<Ipv6Addr> {
     let Some((address, zone)) = text.split_once('%') else { return text.parse().ok() };
     let is_zone = (1..=MAX_ZONE_BYTES).contains(&zone.len())
@@ -153,13 +161,12 @@ fn is_port(text: &str) -> bool {
     is_number || is_obfuscated(text)
 }
 
-/// A word that a proxy has made up, in place of an address or a port (RFC 7239, section 6.3).
+/// Returns true for a word that a proxy has made up in place of an address or a port (RFC 7239,
+/// section 6.3).
 fn is_obfuscated(text: &str) -> bool {
-    let is_word = |word: &str| {
-        !word.is_empty()
-            && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
-    };
-    text.strip_prefix('_').is_some_and(is_word)
+    let Some(word) = text.strip_prefix('_') else { return false };
+    !word.is_empty()
+        && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ impl KeyExtractor for Host {
         let field = only(&HOST, request)?.map(|line| read(line.as_bytes().trim_ascii()));
         let target = request.uri.host().map(|host| read(host.as_bytes()));
         match (target, field) {
+            // The service inside may go by either, and then count one tenant as another.
             (Some(target), Some(field)) if target != field => Err(unreadable()),
             (Some(host), _) | (None, Some(host)) => host.ok_or_else(unreadable),
             (None, None) => Err(NoKey::NotSent { what: "a host".into() }),
@@ -44,7 +45,7 @@ impl KeyExtractor for Host {
     }
 }
 
-/// The one way to write a host, without its port.
+/// Returns the one way to write a host, without its port.
 fn read(authority: &[u8]) -> Option<Vec<u8>> {
     let authority = str::from_utf8(authority).ok()?;
     let end = match authority.strip_prefix('[') {
@@ -52,7 +53,6 @@ fn read(authority: &[u8]) -> Option<Vec<u8>> {
         None => authority.find(':').unwrap_or(authority.len()),
     };
     let (host, port) = authority.split_at(end);
-    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
     if !(port.is_empty() || port.strip_prefix(':').is_some_and(is_port)) {
         return None;
     }
@@ -61,10 +61,16 @@ fn read(authority: &[u8]) -> Option<Vec<u8>> {
         return Some(format!("[{address}]").into_bytes());
     }
     let name = host.strip_suffix('.').unwrap_or(host);
-    let is_label = |label: &str| {
-        let mut bytes = label.bytes();
-        !label.is_empty() && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-    };
     let is_name = name.len() <= MAX_NAME_BYTES && name.split('.').all(is_label);
     is_name.then(|| name.to_ascii_lowercase().into_bytes())
+}
+
+/// Returns true for the digits behind a colon; none are a port too (RFC 3986, section 3.2.3).
+fn is_port(port: &str) -> bool {
+    port.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_label(label: &str) -> bool {
+    let mut bytes = label.bytes();
+    !label.is_empty() && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }

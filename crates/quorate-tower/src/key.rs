@@ -38,8 +38,8 @@ quorate::told_to_people! { NoKey }
 /// }
 /// ```
 pub trait KeyExtractor: Send + Sync + 'static {
-    /// The key: any bytes, up to [`Key::MAX_BYTES`](quorate_ratelimit::Key::MAX_BYTES) of them.
-    /// What is longer is refused, for a caller could choose it.
+    /// Returns the key: any bytes, up to [`Key::MAX_BYTES`](quorate_ratelimit::Key::MAX_BYTES) of
+    /// them. A request with a longer one is refused, for a caller could choose it.
     ///
     /// # Errors
     ///
@@ -47,25 +47,25 @@ pub trait KeyExtractor: Send + Sync + 'static {
     fn key(&self, request: &Parts) -> Result<Vec<u8>, NoKey>;
 }
 
-/// Why a request has no key.
+/// The reason why a request has no key.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoKey {
-    /// The caller did not send what it is made of.
+    /// The caller did not send what the key is made of.
     NotSent {
-        /// What is missing, to follow "the request lacks".
+        /// The thing that is missing, worded to follow "the request lacks".
         what: Cow<'static, str>,
     },
-    /// The service does not supply what it is made of: no caller can mend that.
+    /// The service does not supply what the key is made of: no caller can mend that.
     NotSupplied {
-        /// What is missing, to follow "the service lacks".
+        /// The thing that is missing, worded to follow "the service lacks".
         what: Cow<'static, str>,
     },
-    /// The caller sent something in its place that is no key: it is refused, whatever
-    /// [`MissingKey`](crate::MissingKey) says, or it would choose by what it sends whom it counts
-    /// as.
+    /// The caller sent something in place of the key that is none: it is refused, whatever
+    /// [`MissingKey`](crate::MissingKey) says. Otherwise a caller would choose by what it sends
+    /// whom it counts as.
     Unreadable {
-        /// What was sent, to follow "the request has". Never the bytes themselves.
+        /// The thing that was sent, worded to follow "the request has". Never its bytes.
         what: Cow<'static, str>,
     },
 }
@@ -101,17 +101,18 @@ impl KeyExtractor for AllCallers {
     }
 }
 
-/// Two keys as one. The length of the first stands in front, so that no two pairs are alike.
+/// Makes two keys one. The length of the first stands in front, so that no two pairs are alike.
 impl<A: KeyExtractor, B: KeyExtractor> KeyExtractor for (A, B) {
     fn key(&self, request: &Parts) -> Result<Vec<u8>, NoKey> {
-        let (first, second) = (self.0.key(request)?, self.1.key(request)?);
+        let first = self.0.key(request)?;
+        let second = self.1.key(request)?;
         let mut key = format!("{}:", first.len()).into_bytes();
         key.extend([first, second].concat());
         Ok(key)
     }
 }
 
-/// Counts by whatever a closure finds in a request; `None` if there is no key. One that is empty is
+/// Counts by whatever a closure finds in a request; `None` if there is no key. An empty key is
 /// refused as [`NoKey::Unreadable`]: a field that was sent empty is no key, and would be one that
 /// all who send it share. What all are to share is [`AllCallers`].
 ///
@@ -155,7 +156,9 @@ where
     }
 }
 
-/// The one line of a field, if there is any.
+/// Returns the one line of a field, if there is any.
+///
+/// Of several lines no one knows which the service inside goes by: that is no key.
 pub(crate) fn only<'a>(
     name: &HeaderName,
     request: &'a Parts,

@@ -9,7 +9,7 @@ use quorate::words::UnknownWord;
 
 quorate::told_to_people! { NetworkError }
 
-/// All addresses that begin alike: `10.0.0.0/8`, `2001:db8::/32`, or one address.
+/// A network: all addresses that begin alike, such as `10.0.0.0/8`, or one address.
 ///
 /// Bits of the address beyond the prefix mean nothing and are cleared. IPv4 addresses written as
 /// IPv6 (`::ffff:10.0.0.1`) are IPv4 addresses; a network of IPv6 holds no others of IPv4.
@@ -42,12 +42,12 @@ impl Network {
         Self::known(IpAddr::V6(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0)), 7),
     ];
 
-    /// A constant: a prefix that is too long does not compile.
+    /// Makes a constant: one with a prefix that is too long does not compile.
     const fn known(first: IpAddr, prefix: u8) -> Self {
         Self(IpNet::new_assert(first, prefix))
     }
 
-    /// The addresses whose first `prefix` bits are those of `address`.
+    /// Makes the network of all addresses whose first `prefix` bits are those of `address`.
     ///
     /// # Errors
     ///
@@ -126,7 +126,7 @@ impl fmt::Display for Network {
     }
 }
 
-/// Why this is no network.
+/// The reason why something is no network.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NetworkError {
@@ -139,7 +139,7 @@ pub enum NetworkError {
         /// The bits of the address.
         max: u8,
     },
-    /// The text is none.
+    /// The text is no network.
     Text {
         /// The text given.
         text: String,

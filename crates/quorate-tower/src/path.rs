@@ -59,7 +59,7 @@ impl KeyExtractor for MethodAndPath {
     }
 }
 
-/// The one way to write a path.
+/// Returns the one way to write a path.
 fn normalized(path: &str) -> Vec<u8> {
     if !path.contains('%') && !path.contains("/.") {
         return path.into();
@@ -67,8 +67,9 @@ fn normalized(path: &str) -> Vec<u8> {
     without_dots(decoded(path.as_bytes()))
 }
 
-/// With characters that need no encoding as such, and others in capital digits. A percent sign that
-/// encodes nothing stands for itself, or it would encode what comes to stand behind it.
+/// Decodes characters that need no encoding, and writes the digits of all others as capitals. A
+/// percent sign that encodes nothing is encoded itself, or it would encode whatever comes to stand
+/// behind it.
 fn decoded(path: &[u8]) -> Vec<u8> {
     let mut written = Vec::with_capacity(path.len());
     let mut rest = path;
@@ -100,7 +101,8 @@ fn digit(hex: u8) -> u8 {
     }
 }
 
-/// Without `.` and `..` (RFC 3986, section 5.2.4). What does not begin with a slash is no path.
+/// Removes `.` and `..` (RFC 3986, section 5.2.4). What does not begin with a slash is no path,
+/// such as the `*` of `OPTIONS`.
 fn without_dots(path: Vec<u8>) -> Vec<u8> {
     let Some(inner) = path.strip_prefix(b"/") else { return path };
     let mut kept: Vec<&[u8]> = Vec::new();
@@ -113,6 +115,7 @@ fn without_dots(path: Vec<u8>) -> Vec<u8> {
             segment => kept.push(segment),
         }
     }
+    // `/a/.` is `/a/`: the slash at the end stays.
     if is_folder {
         kept.push(b"");
     }

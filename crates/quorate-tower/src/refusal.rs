@@ -13,15 +13,15 @@ use quorate_ratelimit::{
 
 use crate::fields;
 
-/// What a caller is told to wait where nobody knows: a failover may end at any moment.
+/// The wait that a caller is told where nobody knows one: a failover may end at any moment.
 const SOON: HeaderValue = HeaderValue::from_static("1");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
-/// Why a request was refused. Layers outside find it in the extensions of the response, for their
-/// logs and counts.
+/// The reason why a request was refused. Layers outside find it in the extensions of the response,
+/// for their logs and counts.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Reason {
@@ -29,34 +29,35 @@ pub enum Reason {
     Denied {
         /// The limits that do.
         limits: Vec<Arc<str>>,
-        /// What was decided under the one that denies it for the longest.
+        /// The decision under the limit that denies it for the longest.
         decision: Box<Decision>,
     },
-    /// The caller did not send what it is counted by: 400, gRPC 3 (`INVALID_ARGUMENT`).
+    /// The caller did not send what the request is counted by: 400, gRPC 3 (`INVALID_ARGUMENT`).
     KeyNotSent {
         /// The limit.
         limit: Arc<str>,
-        /// What is missing.
+        /// The thing that is missing.
         what: Cow<'static, str>,
     },
-    /// The service lacks what it is counted by, and every caller would be told so: 500, gRPC 13
+    /// The service lacks what requests are counted by, and tells every caller so: 500, gRPC 13
     /// (`INTERNAL`).
     KeyNotSupplied {
         /// The limit.
         limit: Arc<str>,
-        /// What is missing.
+        /// The thing that is missing.
         what: Cow<'static, str>,
     },
-    /// A limit that it may not go without ([`MissingLimit::Refuse`](crate::MissingLimit::Refuse))
-    /// is one that the group has not, or one of permits: 503 without `Retry-After`, gRPC 9
-    /// (`FAILED_PRECONDITION`), for it lasts until somebody changes that. Nothing was counted.
+    /// A limit that the request may not go without
+    /// ([`MissingLimit::Refuse`](crate::MissingLimit::Refuse)) is one that the group has not, or
+    /// one of permits: 503 without `Retry-After`, gRPC 9 (`FAILED_PRECONDITION`), for it lasts
+    /// until somebody changes that. Nothing was counted.
     LimitUnusable {
         /// The limit.
         limit: Arc<str>,
-        /// Why not, and what to do. It tells of the group's inside, so callers are not told.
+        /// The reason, and what to do. It tells of the group's inside, so callers are not told.
         error: AcquireError,
     },
-    /// What it is counted by is too long: 400, gRPC 3.
+    /// The key that the request is counted by is too long: 400, gRPC 3.
     KeyTooLong {
         /// The limit.
         limit: Arc<str>,
@@ -65,24 +66,24 @@ pub enum Reason {
         /// The longest key.
         max: usize,
     },
-    /// What it is counted by cannot be read: 400, gRPC 3. It counts as nobody.
+    /// The key that the request is counted by cannot be read: 400, gRPC 3. It counts as nobody.
     KeyUnreadable {
         /// The limit.
         limit: Arc<str>,
-        /// What the caller sent, without the bytes of it.
+        /// The thing that the caller sent, without its bytes.
         what: Cow<'static, str>,
     },
-    /// It costs more than the limit admits at any time, so that waiting does not help: 400 without
-    /// `Retry-After`, gRPC 3. Nothing was counted.
+    /// The request costs more than the limit admits at any time, so that waiting does not help: 400
+    /// without `Retry-After`, gRPC 3. Nothing was counted.
     NeverAdmitted {
         /// The limit.
         limit: Arc<str>,
-        /// What it costs.
+        /// The cost.
         amount: u64,
         /// The most at once.
         max: u64,
     },
-    /// More rules apply to it than are decided together: 500, gRPC 13. Those with an
+    /// More rules apply to the request than are decided together: 500, gRPC 13. Those with an
     /// [`actual_cost`](crate::Rule::actual_cost) are not among them. Nothing was counted.
     TooManyRules {
         /// Limits and keys that it would count under.
@@ -90,10 +91,10 @@ pub enum Reason {
         /// The most.
         max: usize,
     },
-    /// It was not decided: 503, gRPC 14 (`UNAVAILABLE`). Whether something was counted, the error
-    /// says.
+    /// Nothing was decided: 503, gRPC 14 (`UNAVAILABLE`). The error says whether something may have
+    /// been counted.
     Unavailable {
-        /// Why not. It tells of the group's inside, so callers are not told.
+        /// The reason. It tells of the group's inside, so callers are not told.
         error: AcquireError,
     },
 }
@@ -107,7 +108,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// With the fields of the decision in these styles, if there was one.
+    /// Makes a refusal, with the fields of the decision in these styles if there was one.
     pub(crate) fn new(
         limiter: &RateLimiter,
         request: Parts,
@@ -130,7 +131,7 @@ impl Refusal {
         Self { request, reason, fields }
     }
 
-    /// The head of the request, for answers in the form that it asks for.
+    /// Returns the head of the request, for answers in the form that it asks for.
     ///
     /// # Examples
     ///
@@ -145,7 +146,7 @@ impl Refusal {
         &self.request
     }
 
-    /// Why it is refused.
+    /// Returns the reason why it is refused.
     ///
     /// # Examples
     ///
@@ -160,7 +161,7 @@ impl Refusal {
         &self.reason
     }
 
-    /// The fields that say when to come again.
+    /// Returns the fields that say when to come again.
     ///
     /// # Examples
     ///
@@ -176,7 +177,7 @@ impl Refusal {
         &self.fields
     }
 
-    /// The status of the response.
+    /// Returns the status of the response.
     ///
     /// # Examples
     ///
@@ -203,7 +204,7 @@ impl Refusal {
         }
     }
 
-    /// A response with a problem document (RFC 9457).
+    /// Makes a response with a problem document (RFC 9457).
     ///
     /// # Examples
     ///
@@ -233,12 +234,14 @@ impl Refusal {
         self.finish(response)
     }
 
+    /// Writes the document of a refusal that no registered type is for.
     fn problem_of_its_own(&self) -> String {
         let status = self.status();
         let title = status.canonical_reason().unwrap_or_default();
         let mut detail = String::new();
         for c in self.sentence().chars() {
             match c {
+                // A name of a limit has whatever a person gave it, and the rest is ours.
                 '"' | '\\' => detail.extend(['\\', c]),
                 c if c.is_control() => detail.push(' '),
                 c => detail.push(c),
@@ -251,7 +254,7 @@ impl Refusal {
         )
     }
 
-    /// A response for gRPC: 200, and the status of the call in its head, with an empty body.
+    /// Makes a response for gRPC: 200, and the status of the call in its head, with an empty body.
     ///
     /// # Examples
     ///
@@ -297,7 +300,7 @@ impl Refusal {
         response
     }
 
-    /// For people.
+    /// Says the reason to people, in one sentence.
     fn sentence(&self) -> String {
         match &self.reason {
             Reason::Denied { limits, decision } => {
@@ -339,7 +342,8 @@ impl Refusal {
     }
 }
 
-/// As gRPC wants its messages: bytes beyond printable ASCII, and the percent sign, as `%XX`.
+/// Encodes a message as gRPC wants it: bytes beyond printable ASCII, and the percent sign, as
+/// `%XX`.
 fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -357,7 +361,7 @@ fn percent_encoded(text: &str) -> String {
 /// A closure that takes a [`Refusal`] is one: see
 /// [`refuse_with`](crate::RateLimitLayerBuilder::refuse_with).
 pub trait Refuse<B>: Send + Sync + 'static {
-    /// The response to a request that is refused.
+    /// Makes the response to a request that is refused.
     fn refuse(&self, refusal: Refusal) -> Response<B>;
 }
 

@@ -1,4 +1,4 @@
-//! What one limit has to do with a request.
+//! Rules: one limit each, and what a request counts under it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,21 +7,22 @@ use http::{request, response};
 
 use crate::key::KeyExtractor;
 
-/// What becomes of a request that has no key under a rule. One that has something else in its place
-/// is refused in any case ([`NoKey::Unreadable`](crate::NoKey::Unreadable)).
+/// The treatment of a request that has no key under a rule. One that has something else in its
+/// place is refused in any case ([`NoKey::Unreadable`](crate::NoKey::Unreadable)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MissingKey {
-    /// It is refused: with 400 if the caller did not send it, with 500 if the service lacks it.
+    /// The request is refused: with 400 if the caller did not send it, with 500 if the service
+    /// lacks it.
     #[default]
     Refuse,
-    /// All that have none share one count, under the empty key.
+    /// All requests without a key share one count, under the empty key.
     Share,
-    /// The rule does not apply to it. Whoever can leave the key out is not limited.
+    /// The rule does not apply to the request. Whoever can leave the key out is not limited.
     Skip,
 }
 
-/// What becomes of a request whose limit the group has not: in a rollout that brings the limit,
+/// The treatment of a request whose limit the group has not: in a rollout that brings the limit,
 /// until the primary runs the new code; after a change of the group's limits, until they are
 /// changed to some with it; or because a name is wrong. So it is with one that a change has made a
 /// limit of permits. It is told as a warning once, counted
@@ -31,13 +32,14 @@ pub enum MissingKey {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MissingLimit {
-    /// The rule does not apply to it, and the others do. Handlers find the limit in
+    /// The rule does not apply to the request, and the others do. Handlers find the limit in
     /// [`Unenforced`](crate::Unenforced).
     #[default]
     Skip,
-    /// It is refused with 503, whatever [`WhenUnavailable`](crate::WhenUnavailable) says: for
-    /// limits without which nothing may pass. A peer is ready all the same: a service that shall
-    /// not be looks at [`LimitsStatus::missing`](quorate_ratelimit::LimitsStatus::missing) too.
+    /// The request is refused with 503, whatever [`WhenUnavailable`](crate::WhenUnavailable) says:
+    /// for limits without which nothing may pass. A peer is ready all the same: a service that
+    /// shall not be looks at [`LimitsStatus::missing`](quorate_ratelimit::LimitsStatus::missing)
+    /// too.
     Refuse,
 }
 
@@ -48,16 +50,19 @@ type CostOf = Box<dyn Fn(&request::Parts) -> u64 + Send + Sync>;
 type ActualCost = Box<dyn Fn(&response::Parts) -> Option<u64> + Send + Sync>;
 type Counts = Box<dyn Fn(&response::Parts) -> bool + Send + Sync>;
 
-/// How what was taken becomes what counts.
+/// The correction of what was taken, once the response is known.
 enum Outcome {
     Actual(ActualCost),
     CountIf(Counts),
+    /// What was taken counts.
     Same,
 }
 
-/// Which limit it is.
+/// The limit of a rule.
 enum Which {
+    /// The same for all requests.
     Named(Arc<str>),
+    /// Chosen by the request.
     Of(LimitOf),
 }
 
@@ -66,7 +71,7 @@ enum Cost {
     Of(CostOf),
 }
 
-/// One limit, by what a request counts under it, and how much.
+/// A rule: one limit, what a request is counted by under it, and how much.
 ///
 /// # Examples
 ///
@@ -120,10 +125,10 @@ impl Rule {
         Self::of(Which::Named(limit.into()), key)
     }
 
-    /// The same, under the limit whose name this says; `None` if no limit applies to the request.
-    /// The name is looked up when it is used: one that the group has not is treated as
-    /// [`MissingLimit`] says, and so is one that nobody has. An `Arc<str>` that is kept costs no
-    /// allocation for each request.
+    /// Counts each request as one unit of its key, under the limit whose name a closure says;
+    /// `None` if no limit applies to the request. The name is looked up when it is used: one that
+    /// the group has not is treated as [`MissingLimit`] says, and so is one that nobody has. An
+    /// `Arc<str>` that is kept costs no allocation for each request.
     ///
     /// Do not make names of what the request says: a caller would choose its limit.
     ///
@@ -207,7 +212,7 @@ impl Rule {
         self
     }
 
-    /// What becomes of requests without a key. Default: they are refused.
+    /// Sets the treatment of requests without a key. Default: they are refused.
     ///
     /// # Examples
     ///
@@ -225,8 +230,8 @@ impl Rule {
         self
     }
 
-    /// What becomes of requests while the group has no such limit. Default: the rule is skipped,
-    /// and that is told.
+    /// Sets the treatment of requests while the group has no such limit. Default: the rule is
+    /// skipped, and that is told.
     ///
     /// # Examples
     ///
@@ -244,8 +249,8 @@ impl Rule {
         self
     }
 
-    /// How many units each request takes. Default: 1. With 0 the rule applies to none, unless it
-    /// has an [`actual_cost`](Self::actual_cost).
+    /// Sets how many units each request takes. Default: 1. With 0 the rule applies to none, unless
+    /// it has an [`actual_cost`](Self::actual_cost).
     ///
     /// # Examples
     ///
@@ -263,8 +268,8 @@ impl Rule {
         self
     }
 
-    /// The same, by the request. A cost that the limit admits at no time is refused with 400; one
-    /// that comes from the caller should have a bound of your own.
+    /// Sets how many units a request takes, by the request. A cost that the limit admits at no time
+    /// is refused with 400; one that comes from the caller should have a bound of your own.
     ///
     /// # Examples
     ///
@@ -285,7 +290,8 @@ impl Rule {
         self
     }
 
-    /// What a request cost in the end, by the head of its response; `None` if it is what was taken.
+    /// Sets what a request cost in the end, by the head of its response; `None` if it cost what was
+    /// taken.
     ///
     /// The [`cost`](Self::cost) before is reserved. What is reserved beyond the actual one is given
     /// back, and what is missing is counted even if there is no room for it: then the next requests
@@ -343,7 +349,7 @@ impl Rule {
         self
     }
 
-    /// The name of its limit, if that is the same for all requests.
+    /// Returns the name of its limit, if that is the same for all requests.
     pub(crate) fn fixed_limit(&self) -> Option<&Arc<str>> {
         match &self.limit {
             Which::Named(name) => Some(name),
@@ -351,7 +357,7 @@ impl Rule {
         }
     }
 
-    /// The name of its limit for this request; `None` if none applies.
+    /// Returns the name of its limit for this request; `None` if none applies.
     pub(crate) fn limit_of(&self, request: &request::Parts) -> Option<Arc<str>> {
         match &self.limit {
             Which::Named(name) => Some(name.clone()),
@@ -363,7 +369,7 @@ impl Rule {
         self.missing_limit
     }
 
-    /// Whether it applies to every request, as far as is known before.
+    /// Returns true if it applies to every request, as far as is known before there is one.
     pub(crate) fn is_unconditional(&self) -> bool {
         let has_cost = self.fixed_cost() != Some(0) && !self.reserves();
         let has_limit = self.fixed_limit().is_some();
@@ -382,7 +388,7 @@ impl Rule {
         self.applies.as_ref().is_none_or(|applies| applies(request))
     }
 
-    /// What every request costs, if it is the same for all.
+    /// Returns what every request costs, if that is the same for all.
     pub(crate) fn fixed_cost(&self) -> Option<u64> {
         match self.cost {
             Cost::Fixed(units) => Some(units),
@@ -397,17 +403,17 @@ impl Rule {
         }
     }
 
-    /// Whether what a request takes is a reservation, for its response to settle.
+    /// Returns true if what a request takes is a reservation, for its response to settle.
     pub(crate) fn reserves(&self) -> bool {
         matches!(self.outcome, Outcome::Actual(_))
     }
 
-    /// Whether its response says if it counts.
+    /// Returns true if the response says whether a request counts.
     pub(crate) fn may_give_back(&self) -> bool {
         matches!(self.outcome, Outcome::CountIf(_))
     }
 
-    /// What it cost by its response; `taken` if nothing else is said.
+    /// Returns what a request cost by its response; `taken` if that says nothing else.
     pub(crate) fn actual_units(&self, response: &response::Parts, taken: u64) -> u64 {
         match &self.outcome {
             Outcome::Actual(actual) => actual(response).unwrap_or(taken),

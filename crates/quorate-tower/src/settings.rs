@@ -4,7 +4,7 @@ use quorate_ratelimit::{HeaderStyle, RateLimiter};
 
 use crate::rule::Rule;
 
-/// What becomes of requests while the group cannot decide.
+/// The treatment of requests while the group cannot decide.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WhenUnavailable {
@@ -15,7 +15,7 @@ pub enum WhenUnavailable {
     Refuse,
 }
 
-/// What all services of a layer share.
+/// The settings that all services of a layer share.
 pub(crate) struct Settings<R> {
     pub(crate) limiter: RateLimiter,
     pub(crate) rules: Vec<Rule>,
