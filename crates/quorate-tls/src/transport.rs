@@ -29,16 +29,16 @@ use crate::names::Names;
 use crate::session;
 use crate::source::Source;
 use crate::turns::Turns;
-use crate::watch::Looks;
+use crate::watch::FileWatch;
 
-/// How long an end that is not wanted may take to read why.
+/// The time that an end which is not wanted has to read why.
 const PARTING: Duration = Duration::from_millis(100);
-/// How often in a row a peer closes TLS without a word until it is taken for one that does not know
-/// it.
+/// The times in a row that a peer closes TLS without a word until it is taken for one that does not
+/// know TLS.
 const SILENT_CLOSES: u32 = 3;
-/// Addresses of which such closes are counted: far more than a group has.
+/// Most addresses of which such closes are counted: far more than a group has.
 const MAX_SILENT: usize = 64;
-/// Events of renewals that may wait for a peer to tell them.
+/// Most events of renewals that wait for a peer to tell them.
 const MAX_EVENTS: usize = 16;
 
 /// A transport that encrypts, and proves who is at the other end; see the crate's documentation.
@@ -50,7 +50,7 @@ pub struct TlsTransport {
     pub(crate) shared: Arc<Shared>,
 }
 
-/// Who has new files read.
+/// The one who has new files read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     ByEmbedder,
@@ -58,6 +58,7 @@ pub(crate) enum Asked {
     ByWatch,
 }
 
+/// The state that all clones of a transport share.
 pub(crate) struct Shared {
     inner: Arc<dyn Transport>,
     stage: Tls,
@@ -68,18 +69,19 @@ pub(crate) struct Shared {
     /// The peers of this process that it serves. Held while files are read and put to use, so that
     /// what is used names all of them, and a slower reload never undoes a later one.
     pub(super) own: Mutex<BTreeSet<PeerName>>,
-    /// For the handshakes of connections that come in.
+    /// Turns at the handshakes of connections that come in.
     turns: Turns,
-    /// How often in a row an address has closed TLS without a word.
+    /// The times in a row that an address has closed TLS without a word.
     silent: Mutex<BTreeMap<String, u32>>,
     pub(crate) events: broadcast::Sender<Event>,
+    /// The time between two looks at the files, if they are looked at.
     pub(crate) watch: Option<Duration>,
     /// Held by the peer that looks at the files for all of them.
     pub(crate) watching: tokio::sync::Mutex<()>,
-    pub(crate) looks: Mutex<Looks>,
-    /// The date by which it is told which CAs are over.
+    pub(crate) files: Mutex<FileWatch>,
+    /// The clock that says which CAs are over.
     pub(crate) now: fn() -> UnixTime,
-    /// What was last wrong with new files, until they are good.
+    /// The last fault of new files, until they are good.
     pub(super) last_refusal: Mutex<Option<String>>,
 }
 
@@ -98,7 +100,7 @@ impl TlsConfig {
     ///
     /// # Errors
     ///
-    /// What is wrong with the files or the settings, and what to do.
+    /// If the files or the settings cannot be used: it says why, and what to do.
     pub fn transport(self) -> Result<TlsTransport, CredentialsError> {
         TlsTransport::new(self)
     }
@@ -113,7 +115,8 @@ impl TlsTransport {
         mut config: TlsConfig,
         now: fn() -> UnixTime,
     ) -> Result<Self, CredentialsError> {
-        let (provider, inner) = (config.take_provider()?, config.take_inner());
+        let provider = config.take_provider()?;
+        let inner = config.take_inner();
         let TlsConfig { source, stage, names, client_names, watch, .. } = config;
         let names = Names::of(&names, &client_names)?;
         // Taken first: what changes while it is read is read again.
@@ -133,13 +136,13 @@ impl TlsTransport {
             events: broadcast::Sender::new(MAX_EVENTS),
             watch,
             watching: tokio::sync::Mutex::default(),
-            looks: Mutex::new(Looks::new(fingerprint)),
+            files: Mutex::new(FileWatch::new(fingerprint)),
             now,
         };
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// The questions of one handshake, as its credentials and names have them.
+    /// Makes the questions of one handshake.
     pub(crate) fn inquiry(&self, wanted: Wanted) -> Arc<Inquiry> {
         let trust = self.shared.current().trust.clone();
         Inquiry::new(trust, self.shared.names.clone(), wanted)
@@ -164,8 +167,8 @@ impl Shared {
         let inquiry = Inquiry::new(current.trust.clone(), self.names.clone(), wanted);
         let wire = tokio::io::join(stream.reader, stream.writer);
         let config = current.client(inquiry.clone());
-        let connection = ClientConnection::new(config, server_name(address, to));
-        let connection = connection.map_err(|error| Failed::Network(io::Error::other(error)))?;
+        let connection = ClientConnection::new(config, server_name(address, to))
+            .map_err(|error| Failed::Network(io::Error::other(error)))?;
         match shake(connection.into(), wire, None).await {
             Ok(shaken) => finish(shaken, stream.peer_address, &inquiry, own),
             Err(Broken { error, wire }) => {
@@ -176,13 +179,14 @@ impl Shared {
         }
     }
 
-    /// Whether what came of dialing an address says that plain text is talked there: so it
-    /// answered, or it has closed several connections in a row without a word.
+    /// Returns true if what came of dialing an address says that plain text is talked there: it
+    /// answered so, or it has closed several connections in a row without a word.
     fn talks_plain(&self, address: &str, dialed: &Result<Stream, Failed>) -> bool {
         let mut silent = self.silent.lock();
         match dialed {
             Err(Failed::Plain) => true,
             Err(Failed::Silent(_)) => {
+                // To forget them costs a few more attempts, and a list in order would cost more.
                 if silent.len() >= MAX_SILENT {
                     silent.clear();
                 }
@@ -197,7 +201,8 @@ impl Shared {
         }
     }
 
-    /// Does what is left to do of a connection that came in.
+    /// Does what is left to do of a connection that came in: as far as the stage has it, the
+    /// handshake.
     pub(crate) async fn welcome(&self, mut stream: Stream) -> io::Result<Stream> {
         if self.stage == Tls::Off {
             return Ok(stream);
@@ -220,6 +225,7 @@ impl Shared {
         Err(PeerFault::PlainText.unwanted().into())
     }
 
+    /// Does the TLS handshake of a connection that came in.
     async fn accept(
         &self,
         reader: Box<dyn AsyncRead + Send + Unpin>,
@@ -229,8 +235,8 @@ impl Shared {
         let current = self.current();
         let own = current.own.to_string();
         let inquiry = Inquiry::new(current.trust.clone(), self.names.clone(), Wanted::Anybody);
-        let connection = ServerConnection::new(current.server(inquiry.clone()));
-        let connection = connection.map_err(|error| Failed::Network(io::Error::other(error)))?;
+        let connection = ServerConnection::new(current.server(inquiry.clone()))
+            .map_err(|error| Failed::Network(io::Error::other(error)))?;
         let wire = tokio::io::join(reader, writer);
         match shake(connection.into(), wire, Some(&self.turns)).await {
             Ok(shaken) => finish(shaken, peer_address, &inquiry, own),
@@ -259,21 +265,20 @@ fn finish(
     Ok(session::stream(shaken, peer_address, proof, own))
 }
 
-/// The name that is sent in plain text, for routers that pass TLS through: the host that is dialed,
-/// or the peer, if the host is a number.
+/// Chooses the name that is sent in plain text, for routers that pass TLS through: the host that is
+/// dialed, or the peer, if the host is a number.
 fn server_name(address: &str, to: Option<&PeerName>) -> ServerName<'static> {
-    let as_dns = |name: &str| DnsName::try_from(name.to_owned()).ok().map(ServerName::DnsName);
-    let host = host(address);
-    let of_host = match ServerName::try_from(host.to_owned()) {
-        Ok(name @ ServerName::DnsName(_)) => Some(name),
-        _ => None,
-    };
-    of_host
-        .or_else(|| as_dns(to?.as_str()))
-        .unwrap_or_else(|| ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into()))
+    if let Ok(host @ ServerName::DnsName(_)) = ServerName::try_from(host(address).to_owned()) {
+        return host;
+    }
+    match to.map(|peer| DnsName::try_from(peer.as_str().to_owned())) {
+        Some(Ok(peer)) => ServerName::DnsName(peer),
+        // An address is never sent: any will do.
+        _ => ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into()),
+    }
 }
 
-/// Whether a connection begins with the header of a `Hello` in plain text.
+/// Returns true if a connection begins with the header of a `Hello` in plain text.
 fn is_hello(header: [u8; HEADER_BYTES]) -> bool {
     let [a, b, c, d, kind_of_frame] = header;
     let length = u32::from_le_bytes([a, b, c, d]) as usize;
@@ -286,9 +291,10 @@ async fn refuse_plain(
     mut writer: Box<dyn AsyncWrite + Send + Unpin>,
     stage: Tls,
 ) {
-    let (field, ours, theirs) = ("tls".to_owned(), stage.to_string(), Tls::Off.to_string());
+    let refusal =
+        Refuse { field: "tls".to_owned(), ours: stage.to_string(), theirs: Tls::Off.to_string() };
     let mut bytes = Default::default();
-    wire::encode(&Frame::Refuse(Refuse { field, ours, theirs }), &mut bytes);
+    wire::encode(&Frame::Refuse(refusal), &mut bytes);
     // Whether it hears why makes no difference here.
     let _ = writer.write_all(&bytes).await;
     part(tokio::io::join(reader, writer)).await;
@@ -340,7 +346,7 @@ impl Transport for TlsTransport {
             }
             // Routers see the name that was looked up, wherever it has led.
             let dialed = self.shared.dial(stream, address, to).await;
-            // It is to be reached in the way that it can.
+            // A permissive group is one that changes: a peer is reached in the way that it can be.
             if *stage == Tls::Permissive && self.shared.talks_plain(place, &dialed) {
                 return inner.connect_at(address, place, to).await;
             }
@@ -359,6 +365,7 @@ impl Transport for TlsTransport {
         let mut enlisted = self.shared.own.lock();
         let source = self.shared.source.lock().clone();
         let peers = BTreeSet::from([own.clone()]);
+        // With the lock: files that are read meanwhile have to name this peer too.
         let checked = self.shared.current().check_names(&source, &self.shared.names, &peers);
         checked.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         enlisted.insert(own.clone());
