@@ -1,4 +1,5 @@
-//! Which names in a certificate prove that its holder is a peer, and what to the group.
+//! Names in certificates, and what they prove of whoever holds one: which peer it is, and what to
+//! the group.
 
 use quorate::PeerName;
 use quorate::transport::Claim;
@@ -6,7 +7,7 @@ use quorate::transport::Claim;
 use crate::certificate::Description;
 use crate::error::CredentialsError;
 
-/// Where a pattern has the peer's name.
+/// The mark in a pattern for the peer's name.
 const PLACE: &str = "{peer}";
 /// Longest name of a peer.
 const MAX_NAME_BYTES: usize = 64;
@@ -20,7 +21,7 @@ struct Pattern {
 }
 
 impl Pattern {
-    /// A URI that ends in the name.
+    /// Makes the pattern of URIs that end in the name.
     fn uri(before: &str) -> Self {
         Self { before: before.to_owned(), after: String::new(), is_uri: true }
     }
@@ -29,10 +30,12 @@ impl Pattern {
         let unusable = || CredentialsError::Pattern { pattern: text.to_owned() };
         let (before, after) = text.split_once(PLACE).ok_or_else(unusable)?;
         let is_uri = before.contains(':');
-        let is_text = |part: &str| part.bytes().all(|b| b.is_ascii_graphic());
-        let is_dns = |part: &str| part.bytes().all(is_in_name);
-        let is_usable = if is_uri { is_text } else { is_dns };
-        if after.contains(PLACE) || !is_usable(before) || !is_usable(after) {
+        let mut around = before.bytes().chain(after.bytes());
+        let is_usable = match is_uri {
+            true => around.all(|byte| byte.is_ascii_graphic()),
+            false => around.all(is_in_name),
+        };
+        if after.contains(PLACE) || !is_usable {
             return Err(unusable());
         }
         Ok(Self { before: before.to_owned(), after: after.to_owned(), is_uri })
@@ -42,6 +45,7 @@ impl Pattern {
         texts.iter().map(|text| Self::parse(text)).collect()
     }
 
+    /// Writes the name of a peer.
     fn name(&self, peer: &str) -> String {
         format!("{}{peer}{}", self.before, self.after)
     }
@@ -50,15 +54,15 @@ impl Pattern {
         self.peers(description).any(|named| named == peer.as_str().as_bytes())
     }
 
-    /// Whom a certificate names by this pattern. Peers' names count to the byte, for `a` and `A`
-    /// are two; what the pattern has around them does as the kind of name has it.
+    /// Returns the peers that a certificate names by this pattern. Their names count to the byte,
+    /// for `a` and `A` are two; what the pattern has around them counts as it does in such names.
     fn peers<'a>(&'a self, description: &'a Description) -> impl Iterator<Item = &'a [u8]> {
         let names = self.names_of_kind(description).iter();
         names.filter_map(|name| self.peer_in(name.as_bytes()))
     }
 
-    /// Whether a certificate has a name that looks like one of this pattern, of whomever, and
-    /// however it is written: who has it may not have been meant for more.
+    /// Returns true if a certificate has a name that looks like one of this pattern, of whichever
+    /// peer, and however it is written: whoever has it may not have been meant for more.
     fn marks(&self, description: &Description) -> bool {
         let looks_like =
             |name: &String| self.place_in(name.as_bytes(), <[u8]>::eq_ignore_ascii_case).is_some();
@@ -76,7 +80,7 @@ impl Pattern {
         is_name.then_some(peer)
     }
 
-    /// What stands where this pattern has its place.
+    /// Returns what stands in a name where this pattern has its place.
     fn place_in<'a>(&self, name: &'a [u8], is_equal: fn(&[u8], &[u8]) -> bool) -> Option<&'a [u8]> {
         let end = name.len().checked_sub(self.after.len())?;
         let (rest, after) = name.split_at_checked(end)?;
@@ -93,22 +97,20 @@ impl Pattern {
         }
     }
 
-    /// Whether some name is this pattern's of one peer and the other's of another peer, if what the
-    /// patterns have around them is compared in this way.
+    /// Returns true if some name is this pattern's of one peer and the other's of another peer, if
+    /// what the patterns have around them is compared in this way.
     fn takes_for_another(&self, other: &Self, is_equal: fn(&[u8], &[u8]) -> bool) -> bool {
-        // What one has more than the other would be part of a peer's name.
-        let differs_within_name = |one: &[u8], other: &[u8], is_at_end: bool| {
-            let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
-            let more = long.len() - short.len();
-            let (same, rest) = match is_at_end {
-                true => (&long[more..], &long[..more]),
-                false => (&long[..short.len()], &long[short.len()..]),
-            };
-            is_equal(same, short) && rest.iter().all(|byte| is_in_name(*byte))
-        };
         self.is_uri == other.is_uri
-            && differs_within_name(self.before.as_bytes(), other.before.as_bytes(), false)
-            && differs_within_name(self.after.as_bytes(), other.after.as_bytes(), true)
+            && {
+                let [short, long] = by_length(&self.before, &other.before);
+                let (same, more) = long.split_at(short.len());
+                is_equal(same, short) && is_of_name(more)
+            }
+            && {
+                let [short, long] = by_length(&self.after, &other.after);
+                let (more, same) = long.split_at(long.len() - short.len());
+                is_equal(same, short) && is_of_name(more)
+            }
     }
 
     fn wanted(&self, peer: &PeerName) -> String {
@@ -117,9 +119,20 @@ impl Pattern {
     }
 }
 
-/// What a name of a peer is made of.
+/// Returns true for a byte that names of peers may have.
 fn is_in_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)
+}
+
+/// Returns true if what one pattern has more than another could be part of a peer's name.
+fn is_of_name(more: &[u8]) -> bool {
+    more.iter().all(|byte| is_in_name(*byte))
+}
+
+/// Returns the shorter of two texts first.
+fn by_length<'a>(one: &'a str, other: &'a str) -> [&'a [u8]; 2] {
+    let [one, other] = [one.as_bytes(), other.as_bytes()];
+    if one.len() < other.len() { [one, other] } else { [other, one] }
 }
 
 const MEMBER: &str = "quorate:";
@@ -127,29 +140,41 @@ const CLIENT: &str = "quorate-client:";
 const ADMIN: &str = "quorate-admin:";
 const VIEWER: &str = "quorate-viewer:";
 
-/// Whether a URI says of its holder that it is something else than a member; the scheme of a URI
-/// is the same in capitals.
+/// Returns true if a URI says of its holder that it is something else than a member; the scheme of
+/// a URI is the same in capitals.
 fn is_of_lesser_role(uri: &str) -> bool {
     let begins_with =
         |role: &str| uri.get(..role.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(role));
     [CLIENT, ADMIN, VIEWER].into_iter().any(begins_with)
 }
 
-/// What certificates name peers by, for each thing that one can be to the group.
+/// The thing that a pattern of names makes of whoever it names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Admin,
+    Client,
+    Member,
+    /// A client by the URI that is set aside for clients.
+    ReservedClient,
+    Viewer,
+}
+
+/// The patterns of names, for each thing that a peer can be to the group.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
-    /// Of members that are known as such.
+    /// Names of members that are known as such.
     members: Vec<Pattern>,
-    /// Of who is a member and not known, or wants to become one.
+    /// Names of those who are members and not known, or want to become members.
     joiners: Vec<Pattern>,
-    /// Of clients. Who may be a member may be less, too.
+    /// Names of clients. Whoever may be a member may be less, too.
     clients: Vec<Pattern>,
     admins: Vec<Pattern>,
     viewers: Vec<Pattern>,
 }
 
 impl Names {
-    /// See the crate's documentation; of no patterns of members, or of clients, the default.
+    /// Makes the names of the crate's documentation; by default where there are no patterns of
+    /// members, or of clients.
     pub(crate) fn of(members: &[String], clients: &[String]) -> Result<Self, CredentialsError> {
         let uri = Pattern::uri(MEMBER);
         let dns = Pattern { before: String::new(), after: String::new(), is_uri: false };
@@ -172,22 +197,27 @@ impl Names {
     fn check(&self) -> Result<(), CredentialsError> {
         let Self { members, clients, admins, viewers, .. } = self;
         // It makes nobody a member, whatever else clients are named by.
-        const CLIENTS: usize = 1;
-        const RESERVED: usize = 4;
         let reserved = [Pattern::uri(CLIENT)];
-        let roles = [members, clients, admins, viewers, &reserved[..]];
-        let all: Vec<(usize, &Pattern)> = roles
-            .iter()
-            .enumerate()
+        let roles: [(Role, &[Pattern]); 5] = [
+            (Role::Member, members),
+            (Role::Client, clients),
+            (Role::Admin, admins),
+            (Role::Viewer, viewers),
+            (Role::ReservedClient, &reserved),
+        ];
+        let all: Vec<(Role, &Pattern)> = roles
+            .into_iter()
             .flat_map(|(role, list)| list.iter().map(move |pattern| (role, pattern)))
             .collect();
         for (index, (role, one)) in all.iter().enumerate() {
             let others = all[index + 1..].iter();
-            let mut clashing = others.filter(|(other_role, other)| match role == other_role {
-                true => one != other && one.takes_for_another(other, one.equality()),
-                false if *role == CLIENTS && *other_role == RESERVED => false,
+            let mut clashing = others.filter(|(other_role, other)| match (role, other_role) {
+                (role, same) if role == same => {
+                    one != other && one.takes_for_another(other, one.equality())
+                }
+                (Role::Client, Role::ReservedClient) => false,
                 // What differs in capitals only is too near to be two roles.
-                false => one.takes_for_another(other, <[u8]>::eq_ignore_ascii_case),
+                _ => one.takes_for_another(other, <[u8]>::eq_ignore_ascii_case),
             });
             if let Some((_, other)) = clashing.next() {
                 let first = one.name(PLACE);
@@ -209,54 +239,61 @@ impl Names {
         own.iter().chain(more)
     }
 
-    /// Whether the certificate proves the claim.
+    /// Returns true if the certificate proves the claim.
     pub(crate) fn prove(&self, description: &Description, claim: Claim<'_>) -> bool {
         let mut patterns = self.of_claim(claim).filter(|pattern| self.counts(pattern, description));
         patterns.any(|pattern| pattern.names(description, claim.peer()))
     }
 
-    /// Whether the certificate proves of anybody that it may be a member.
+    /// Returns true if the certificate proves that its holder may be a member, whichever it is.
     pub(crate) fn prove_some_member(&self, description: &Description) -> bool {
         let mut patterns = self.joiners.iter().filter(|one| self.counts(one, description));
         patterns.any(|pattern| pattern.peers(description).next().is_some())
     }
 
-    /// Whether a certificate's names of the kind that a pattern is for count. Whoever is to be no
-    /// member has a DNS name all the same, so a name of a lesser role takes the others' worth away;
-    /// a client's own is worth what it says.
+    /// Returns true if a certificate's names of the kind that a pattern is for count. Whoever is to
+    /// be no member has a DNS name all the same, so a name of a lesser role takes the others' worth
+    /// away; a client's own is worth what it says.
     fn counts(&self, pattern: &Pattern, description: &Description) -> bool {
-        let is_clients = self.clients.contains(pattern);
-        let is_marked = || self.clients.iter().any(|client| client.marks(description));
-        let is_less = || description.uris.iter().any(|uri| is_of_lesser_role(uri));
-        pattern.is_uri || !(is_less() || (!is_clients && is_marked()))
+        // Nobody has one of our URIs by chance.
+        if pattern.is_uri {
+            return true;
+        }
+        if description.uris.iter().any(|uri| is_of_lesser_role(uri)) {
+            return false;
+        }
+        self.clients.contains(pattern)
+            || !self.clients.iter().any(|client| client.marks(description))
     }
 
-    /// What a certificate needs to prove the claim. The same of a member and of who is none: it is
-    /// told to whoever asks.
+    /// Says what a certificate needs to prove the claim. It says of a member what it says of who is
+    /// none, for it is told to whoever asks.
     pub(crate) fn wanted(&self, claim: Claim<'_>) -> String {
         let peer = claim.peer();
-        let list = |patterns: &mut dyn Iterator<Item = &Pattern>| {
-            let wanted: Vec<_> = patterns.map(|pattern| pattern.wanted(peer)).collect();
-            wanted.join(" or the ")
-        };
         match claim {
             Claim::Joiner(_) | Claim::Member(_) => {
-                let wanted = list(&mut self.joiners.iter());
-                let mut more = self.members.iter().filter(|one| !self.joiners.contains(one));
-                match list(&mut more) {
+                let wanted = listed(self.joiners.iter(), peer);
+                let more = self.members.iter().filter(|one| !self.joiners.contains(one));
+                match listed(more, peer) {
                     more if more.is_empty() => format!("one with the {wanted}"),
                     more => format!("one with the {wanted} (of a known member the {more} will do)"),
                 }
             }
-            claim => format!("one with the {}", list(&mut self.of_claim(claim))),
+            claim => format!("one with the {}", listed(self.of_claim(claim), peer)),
         }
     }
 
-    /// What a certificate needs to prove of anybody that it may be a member.
+    /// Says what a certificate needs to prove that its holder may be a member, whichever it is.
     pub(crate) fn wanted_of_some_member(&self) -> String {
         let wanted: Vec<_> = self.joiners.iter().map(|one| one.name(PLACE)).collect();
         format!("one of a member, {}", wanted.join(" or "))
     }
+}
+
+/// Writes the names of a peer by these patterns, any of which is enough.
+fn listed<'a>(patterns: impl Iterator<Item = &'a Pattern>, peer: &PeerName) -> String {
+    let wanted: Vec<_> = patterns.map(|pattern| pattern.wanted(peer)).collect();
+    wanted.join(" or the ")
 }
 
 #[cfg(test)]
@@ -278,7 +315,8 @@ mod tests {
     }
 
     fn proves(names: &Names, certificate: &[&str], peer: &str) -> [bool; 2] {
-        let (described, peer) = (described(certificate), PeerName::from(peer));
+        let described = described(certificate);
+        let peer = PeerName::from(peer);
         [Claim::Member(&peer), Claim::Joiner(&peer)].map(|claim| names.prove(&described, claim))
     }
 
@@ -286,9 +324,10 @@ mod tests {
         Names::of(&[], &[]).expect("usable")
     }
 
-    /// What a certificate proves of a peer.
+    /// The roles of a peer that a certificate proves.
     fn roles(names: &Names, certificate: &[&str], peer: &str) -> Vec<&'static str> {
-        let (described, peer) = (described(certificate), PeerName::from(peer));
+        let described = described(certificate);
+        let peer = PeerName::from(peer);
         [
             ("member", Claim::Member(&peer)),
             ("joiner", Claim::Joiner(&peer)),
@@ -506,7 +545,8 @@ mod tests {
 
     #[test]
     fn what_is_wanted_does_not_say_who_is_a_member() {
-        let (names, b) = (default(), PeerName::from("b"));
+        let names = default();
+        let b = PeerName::from("b");
         let wanted = "one with the URI quorate:b (of a known member the DNS name b will do)";
         assert_eq!(names.wanted(Claim::Member(&b)), wanted);
         assert_eq!(names.wanted(Claim::Joiner(&b)), wanted);
