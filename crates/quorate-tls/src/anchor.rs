@@ -10,8 +10,9 @@ pub(crate) struct Anchor {
     pub(crate) key: Vec<u8>,
     /// Its subject, for people.
     pub(crate) subject: String,
-    /// Its first and last moment, in milliseconds since the Unix epoch.
+    /// Its first moment, in milliseconds since the Unix epoch.
     pub(crate) not_before_ms: u64,
+    /// Its last moment.
     pub(crate) not_after_ms: u64,
 }
 

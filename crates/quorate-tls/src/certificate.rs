@@ -1,4 +1,4 @@
-//! What a certificate says: to people, and to the check of names.
+//! Certificates read: for people, and for the check of names.
 
 use quorate::Certificate;
 use rustls::pki_types::CertificateDer;
@@ -10,8 +10,9 @@ use crate::wording;
 
 /// Names that a certificate may have: more than a group has peers, with two for each.
 const MAX_NAMES: usize = 128;
-/// Longest subject, and most names, that are told to people.
+/// Longest subject that is told to people.
 const MAX_SUBJECT_CHARS: usize = 256;
+/// Most names that are told to people.
 const MAX_NAMES_TOLD: usize = 16;
 
 /// A certificate that was read, and not verified.
@@ -19,9 +20,9 @@ const MAX_NAMES_TOLD: usize = 16;
 pub(crate) struct Description {
     /// For status and logs.
     pub(crate) told: Certificate,
-    /// When it begins, in milliseconds since the Unix epoch.
+    /// Its first moment, in milliseconds since the Unix epoch.
     pub(crate) not_before_ms: u64,
-    /// Those that may be wildcards included, which name nobody.
+    /// Its DNS names, wildcards included, which name nobody.
     pub(crate) dns_names: Vec<String>,
     pub(crate) uris: Vec<String>,
 }
@@ -37,10 +38,11 @@ impl Description {
         // Names are those that the verifier sees; the rest is for people.
         let verified = EndEntityCert::try_from(der);
         let verified = verified.map_err(|error| NotCertificate(wording::of_verifier(&error)))?;
-        let dns_names = verified.valid_dns_names().take(MAX_NAMES + 1).map(str::to_owned);
-        let dns_names: Vec<String> = dns_names.collect();
-        let uris = verified.valid_uri_names().take(MAX_NAMES + 1).map(str::to_owned);
-        let uris: Vec<String> = uris.collect();
+        // One more than may be there: that says that there are too many.
+        let dns_names: Vec<String> =
+            verified.valid_dns_names().take(MAX_NAMES + 1).map(str::to_owned).collect();
+        let uris: Vec<String> =
+            verified.valid_uri_names().take(MAX_NAMES + 1).map(str::to_owned).collect();
         if dns_names.len() + uris.len() > MAX_NAMES {
             return Err(NotCertificate(format!("it has more than {MAX_NAMES} names")));
         }
@@ -53,17 +55,22 @@ impl Description {
         let told = Certificate::new(subject, names.collect(), millis(&validity.not_after));
         Ok(Self { told, not_before_ms: millis(&validity.not_before), dns_names, uris })
     }
+
+    pub(crate) fn is_current(&self, now_ms: u64) -> bool {
+        (self.not_before_ms..=self.told.not_after_ms).contains(&now_ms)
+    }
 }
 
-/// What a certificate of a CA says.
+/// The certificate of a CA, read.
 #[derive(Debug)]
 pub(crate) struct Authority {
     /// Its subject, for people.
     pub(crate) subject: String,
-    /// Its first and last moment, in milliseconds since the Unix epoch.
+    /// Its first moment, in milliseconds since the Unix epoch.
     pub(crate) not_before_ms: u64,
+    /// Its last moment.
     pub(crate) not_after_ms: u64,
-    /// Whether it says that it is a CA, and may sign certificates.
+    /// True if it says that it is a CA's, and may sign certificates.
     pub(crate) may_sign: bool,
 }
 
@@ -87,7 +94,7 @@ impl Authority {
     }
 }
 
-/// Whether a certificate is one of a CA that may sign others.
+/// Returns true if a certificate is one of a CA that may sign others.
 pub(crate) fn may_sign_certificates(der: &CertificateDer<'_>) -> bool {
     let Ok(read) = x509_cert::Certificate::from_der(der) else { return false };
     let constraints = read.tbs_certificate().get_extension::<BasicConstraints>();
@@ -95,13 +102,13 @@ pub(crate) fn may_sign_certificates(der: &CertificateDer<'_>) -> bool {
     is_ca && has_usage(&read, KeyUsage::key_cert_sign)
 }
 
-/// Whether the holder of a certificate may sign lists of revocations.
+/// Returns true if the holder of a certificate may sign lists of revocations.
 pub(crate) fn may_sign_lists(der: &CertificateDer<'_>) -> bool {
     let read = x509_cert::Certificate::from_der(der);
     read.is_ok_and(|read| has_usage(&read, KeyUsage::crl_sign))
 }
 
-/// Whether a key may be used in this way: if it names no usage, in any.
+/// Returns true if a key may be used in this way: one that names no usage may be, in any.
 fn has_usage(certificate: &x509_cert::Certificate, usage: fn(&KeyUsage) -> bool) -> bool {
     match certificate.tbs_certificate().get_extension::<KeyUsage>() {
         Ok(Some((_, named))) => usage(&named),
@@ -110,7 +117,7 @@ fn has_usage(certificate: &x509_cert::Certificate, usage: fn(&KeyUsage) -> bool)
     }
 }
 
-/// The subject of a certificate, for people; a CA need not be one that a peer could have.
+/// Reads the subject of a certificate, for people; a CA need not be one that a peer could have.
 pub(crate) fn subject(der: &CertificateDer<'_>) -> String {
     Authority::of(der).map_or_else(|_| "(unreadable)".to_owned(), |read| read.subject)
 }
@@ -119,20 +126,21 @@ fn millis(time: &x509_cert::time::Time) -> u64 {
     u64::try_from(time.to_unix_duration().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A moment as RFC 3339 writes it, in UTC.
+/// Writes a moment as RFC 3339 does, in UTC.
 pub(crate) fn moment(unix_ms: u64) -> String {
     let since_epoch = std::time::Duration::from_secs(unix_ms / 1000);
     let moment = x509_cert::der::DateTime::from_unix_duration(since_epoch);
     moment.map_or_else(|_| "the far future".to_owned(), |moment| moment.to_string())
 }
 
-/// Text of a certificate, for logs and status pages.
+/// Makes text of a certificate fit for logs and status pages.
 fn printable(text: &str) -> String {
     let visible = text.chars().map(|c| if is_hidden(c) { ' ' } else { c });
     visible.take(MAX_SUBJECT_CHARS).collect()
 }
 
-/// Whether a character cannot be seen, and may change how those beside it are: their order, say.
+/// Returns true for a character that cannot be seen, and may change how those beside it are: their
+/// order, say.
 fn is_hidden(c: char) -> bool {
     let is_mark = matches!(
         c,

@@ -1,5 +1,5 @@
-//! The certificates that the other end shows: how many of them are looked at, and which of them a
-//! trusted CA has anything to do with.
+//! The certificates that the other end shows: a bound on them, and the search for those that stand
+//! under a trusted CA.
 //!
 //! A path from the end's own certificate up to a CA is searched among certificates that whoever
 //! shows them has made as it likes, and there may be very many paths. So they are looked at from
@@ -18,10 +18,10 @@ use crate::certificate::may_sign_certificates;
 use crate::signed::Signed;
 use crate::verify_error::VerifyError;
 
-/// Certificates that an end may show, its own included: with the CA, one more than the longest path
-/// that is verified.
+/// Most certificates that an end may show, its own included: with the CA, one more than the longest
+/// path that is verified.
 pub(crate) const MAX_CERTIFICATES: usize = 8;
-/// Bytes of them together.
+/// Most bytes of them together.
 pub(crate) const MAX_BYTES: usize = 16 * 1024;
 /// Signatures that are checked at most: each of the certificates against the keys of eight CAs of
 /// one name.
@@ -58,11 +58,12 @@ pub(crate) fn check_size(
     Ok(())
 }
 
-/// A certificate that is shown, and whether a trusted CA is known to stand above it.
+/// A certificate that is shown.
 struct Shown<'a> {
     der: &'a CertificateDer<'a>,
     certificate: EndEntityCert<'a>,
     signed: Signed<'a>,
+    /// True if a trusted CA is known to stand above it.
     is_vouched: bool,
 }
 
@@ -79,8 +80,8 @@ struct Issuer<'a> {
     key: Cow<'a, [u8]>,
 }
 
-/// Those of the other certificates that are of CAs under the trusted ones, in the order in which
-/// they are shown.
+/// Finds those of the other certificates that are of CAs under the trusted ones, in the order in
+/// which they are shown.
 ///
 /// # Errors
 ///
@@ -106,8 +107,10 @@ pub(crate) fn vouched<'a>(
             if one.is_vouched || one.certificate.issuer() != &*issuer.name {
                 continue;
             }
+            // Counted before it is done: at the bound nothing more is checked.
             checks.take()?;
             one.is_vouched = one.signed.is_by(&issuer.key, algorithms);
+            // The first is the end's own: it vouches for nobody, even if it is a CA's.
             if one.is_vouched && index > 0 && may_sign_certificates(one.der) {
                 found.push(one.as_issuer());
             }
@@ -123,8 +126,8 @@ pub(crate) fn vouched<'a>(
     }
 }
 
-/// Whether one of these certificates names a CA as its issuer that is trusted, or is shown with it,
-/// and is signed in a way that is not known here.
+/// Returns true if one of these certificates names a CA as its issuer that is trusted, or is shown
+/// with it, and is signed in a way that is not known here.
 pub(crate) fn is_beyond(
     anchors: &[Anchor],
     end_entity: &CertificateDer<'_>,
@@ -132,13 +135,12 @@ pub(crate) fn is_beyond(
     algorithms: &WebPkiSupportedAlgorithms,
 ) -> bool {
     let others: Vec<_> = others.iter().filter_map(Shown::read).collect();
-    let issuers = anchors.iter().map(Anchor::issuer);
-    let issuers: Vec<Issuer<'_>> = issuers.chain(others.iter().map(Shown::as_issuer)).collect();
-    let is_by_it = |one: &Shown<'_>| {
+    let issuers: Vec<Issuer<'_>> =
+        anchors.iter().map(Anchor::issuer).chain(others.iter().map(Shown::as_issuer)).collect();
+    Shown::read(end_entity).iter().chain(&others).any(|one| {
         let mut named = issuers.iter().filter(|it| one.certificate.issuer() == &*it.name);
         named.any(|issuer| one.signed.is_beyond(&issuer.key, algorithms))
-    };
-    Shown::read(end_entity).iter().chain(&others).any(is_by_it)
+    })
 }
 
 impl Shown<'_> {

@@ -12,7 +12,7 @@ use rustls::crypto::CryptoProvider;
 use crate::error::CredentialsError;
 use crate::source::{Place, Source};
 
-/// Who does the cryptography.
+/// The library that does the cryptography.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Provider {
@@ -25,7 +25,7 @@ pub enum Provider {
 }
 
 impl Provider {
-    /// Those whose features are on, the preferred first.
+    /// Lists the providers whose features are on, the preferred first.
     pub fn all() -> Vec<Self> {
         vec![
             #[cfg(feature = "aws-lc-rs")]
@@ -86,7 +86,7 @@ impl fmt::Debug for TlsConfig {
 }
 
 impl TlsConfig {
-    /// Certificates and a key in PEM files.
+    /// Takes certificates and a key from PEM files.
     ///
     /// `ca` has the certificates of all CAs that this peer trusts, one or several: while a CA is
     /// being replaced, the old one and the new. Each is trusted as long as its certificate is
@@ -106,7 +106,8 @@ impl TlsConfig {
         })
     }
 
-    /// The same from bytes in PEM, for those who keep secrets elsewhere than in files. Renew them
+    /// Takes certificates and a key from bytes in PEM, for those who keep secrets elsewhere than in
+    /// files; each argument holds what the file of [`TlsConfig::from_pem_files`] would. Renew them
     /// by [`TlsTransport::replace`](crate::TlsTransport::replace).
     pub fn from_pem(
         ca: impl Into<Vec<u8>>,
@@ -134,15 +135,15 @@ impl TlsConfig {
         }
     }
 
-    /// How far TLS is used. Default [`Tls::Required`]; the others are for changing from plain text
-    /// to TLS, and back, while the group runs.
+    /// Sets how far TLS is used. Default [`Tls::Required`]; the others are for changing from plain
+    /// text to TLS, and back, while the group runs.
     pub fn stage(mut self, stage: Tls) -> Self {
         self.stage = stage;
         self
     }
 
-    /// What certificates name members by, in place of the default: DNS names and URIs with `{peer}`
-    /// where the peer's name stands, like `{peer}.quota.example` or
+    /// Sets the names by which certificates name members, in place of the default: DNS names and
+    /// URIs with `{peer}` where the peer's name stands, like `{peer}.quota.example` or
     /// `spiffe://example.org/quota/{peer}`. Any of them is enough, for members that are known, for
     /// who joins, and for clients, who may be less: choose patterns that no other service under the
     /// same CA can have. `{peer}` alone lets whoever has a certificate of the CA join under its own
@@ -152,9 +153,9 @@ impl TlsConfig {
         self
     }
 
-    /// What certificates name clients by that are to be nothing else, in place of the URI
-    /// `quorate-client:` with the client's name: patterns as those of [`TlsConfig::names`], which
-    /// must not be able to make the same name.
+    /// Sets the names by which certificates name clients that are to be nothing else, in place of
+    /// the URI `quorate-client:` with the client's name: patterns as those of [`TlsConfig::names`],
+    /// which must not be able to make the same name.
     ///
     /// Of a certificate with a name that looks like one of these patterns, of whatever client and
     /// in capitals or not, DNS names count for nothing as a member's. A URI of a member does count,
@@ -175,7 +176,7 @@ impl TlsConfig {
         self
     }
 
-    /// The same from bytes in PEM.
+    /// Adds certificates that were revoked, as [`TlsConfig::crl_file`] does, from bytes in PEM.
     pub fn crl_pem(mut self, crl: impl Into<Vec<u8>>) -> Self {
         self.source.crls.push(Place::Bytes("CRL", crl.into().into()));
         self
@@ -197,21 +198,21 @@ impl TlsConfig {
         self
     }
 
-    /// Who does the cryptography.
+    /// Sets the library that does the cryptography.
     pub fn provider(mut self, provider: Provider) -> Self {
         self.provider = Some(provider.make());
         self
     }
 
-    /// Another provider of cryptography, by the type of rustls 0.23: an escape, which changes with
-    /// the version of rustls that this crate uses.
+    /// Sets another provider of cryptography, by the type of rustls 0.23: an escape, which changes
+    /// with the version of rustls that this crate uses.
     pub fn rustls_0_23_provider(mut self, provider: Arc<CryptoProvider>) -> Self {
         self.provider = Some(provider);
         self
     }
 
-    /// What carries the encrypted bytes. Default [`Tcp`]; give one with other time-outs if the
-    /// group's failure timeout is far from 10 s.
+    /// Sets the transport that carries the encrypted bytes. Default [`Tcp`]; give one with other
+    /// time-outs if the group's failure timeout is far from 10 s.
     pub fn over(mut self, transport: Arc<dyn Transport>) -> Self {
         self.inner = Some(transport);
         self

@@ -1,4 +1,5 @@
-//! What this peer shows to others and whom it trusts: read, checked, and ready for connections.
+//! Credentials: the certificate that this peer shows and the CAs that it trusts, read, checked, and
+//! ready for connections.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,14 +28,15 @@ use crate::trust::{Shown, Trust};
 use crate::verify_error::VerifyError;
 use crate::{chain, wording};
 
-/// CAs that are told of at a time.
+/// Most CAs that are told of at a time.
 const MAX_TOLD: usize = 8;
 
-/// See the module's documentation.
+/// The certificate that this peer shows and the CAs that it trusts, ready for connections.
 #[derive(Debug)]
 pub(crate) struct Credentials {
     pub(crate) trust: Arc<Trust>,
-    /// This peer's own certificate, with the end of the first to end of those sent with it.
+    /// This peer's own certificate, as people are told of it: with the end of whichever ends first
+    /// of it, of those sent with it, and of the CA.
     pub(crate) own: Certificate,
     description: Description,
     key: Arc<SingleCertAndKey>,
@@ -50,13 +52,15 @@ impl Credentials {
         check_provider(provider)?;
         let Material { cas, chain, key, crls } = source.read()?;
         let algorithms = provider.signature_verification_algorithms;
+        // Lists of revocations may be of CAs that are only shown, between this peer and a trusted
+        // one.
         let known: Vec<_> = cas.iter().chain(chain.iter().skip(1)).collect();
         let trust = Trust {
             anchors: anchors(source, &cas)?,
             revocations: Revocations::read(source, &crls, &known, &algorithms)?,
             algorithms,
         };
-        let (description, own) = check_chain(source, &trust, &chain)?;
+        let CheckedLeaf { description, own } = check_chain(source, &trust, &chain)?;
         let certified = CertifiedKey::from_der(chain, key.clone_key(), provider).map_err(
             |error| match error {
                 rustls::Error::InconsistentKeys(_) => CredentialsError::KeyMismatch {
@@ -79,12 +83,12 @@ impl Credentials {
         })
     }
 
-    /// The subjects of the CAs that are trusted at present, for people.
+    /// Returns the subjects of the CAs that are trusted at present, for people.
     pub(crate) fn trusted(&self) -> Vec<String> {
         self.trust.current(UnixTime::now()).map(|anchor| anchor.subject.clone()).collect()
     }
 
-    /// What is to be told of the CAs that are not at that moment.
+    /// Returns events that tell of the CAs which are not trusted at that moment.
     pub(crate) fn untrusted(&self, now: UnixTime) -> Vec<Event> {
         let now_ms = now.as_secs().saturating_mul(1000);
         let not_current = self.trust.anchors.iter().filter(|anchor| !anchor.is_current(now_ms));
@@ -104,11 +108,11 @@ impl Credentials {
         peers: &BTreeSet<PeerName>,
     ) -> Result<(), CredentialsError> {
         // Others may know it as a member, or not, or it is a client: here it is enough if one fits.
-        let is_unnamed = |peer: &&PeerName| {
+        let unnamed = peers.iter().find(|peer| {
             let claims = [Claim::Member(peer), Claim::Joiner(peer), Claim::Client(peer)];
             !claims.into_iter().any(|claim| names.prove(&self.description, claim))
-        };
-        let Some(peer) = peers.iter().find(is_unnamed) else { return Ok(()) };
+        });
+        let Some(peer) = unnamed else { return Ok(()) };
         Err(CredentialsError::NotNamed {
             certificate: source.certificate.origin(),
             subject: self.own.to_string(),
@@ -121,7 +125,7 @@ impl Credentials {
         })
     }
 
-    /// For one connection from here, whose questions `inquiry` asks.
+    /// Makes the settings of one connection from here, whose questions `inquiry` asks.
     pub(crate) fn client(&self, inquiry: Arc<Inquiry>) -> Arc<ClientConfig> {
         let mut config = ClientConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&TLS13])
@@ -135,7 +139,7 @@ impl Credentials {
         Arc::new(config)
     }
 
-    /// For one connection that came in.
+    /// Makes the settings of one connection that came in.
     pub(crate) fn server(&self, inquiry: Arc<Inquiry>) -> Arc<ServerConfig> {
         let mut config = ServerConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&TLS13])
@@ -143,6 +147,7 @@ impl Credentials {
             .with_client_cert_verifier(inquiry)
             .with_cert_resolver(self.key.clone());
         config.alpn_protocols = protocols();
+        // Nor is any ticket given out by which one could be resumed.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Arc::new(config)
@@ -155,13 +160,20 @@ fn check_provider(provider: &Arc<CryptoProvider>) -> Result<(), CredentialsError
     checked.map_err(|error| CredentialsError::Provider { source: Box::new(error) })
 }
 
+/// This peer's own certificate, checked.
+struct CheckedLeaf {
+    description: Description,
+    /// As people are told of it.
+    own: Certificate,
+}
+
 /// Checks that this peer's certificate is valid at present and that the others will trust it; they
 /// have the same CAs.
 fn check_chain(
     source: &Source,
     trust: &Trust,
     chain: &[CertificateDer<'_>],
-) -> Result<(Description, Certificate), CredentialsError> {
+) -> Result<CheckedLeaf, CredentialsError> {
     let origin = || source.certificate.origin();
     let mut described = Vec::new();
     for certificate in chain {
@@ -178,22 +190,21 @@ fn check_chain(
     let ends = described.iter().map(|one| one.told.not_after_ms).min().ok_or_else(missing)?;
     let now = UnixTime::now();
     let now_ms = now.as_secs() * 1000;
-    let is_over = |one: &&Description| now_ms < one.not_before_ms || now_ms > one.told.not_after_ms;
-    if let Some(over) = described.iter().find(is_over) {
+    if let Some(other) = described.iter().find(|one| !one.is_current(now_ms)) {
         return Err(CredentialsError::NotCurrent {
             certificate: origin(),
-            subject: over.told.to_string(),
-            not_before: moment(over.not_before_ms),
-            not_after: moment(over.told.not_after_ms),
+            subject: other.told.to_string(),
+            not_before: moment(other.not_before_ms),
+            not_after: moment(other.told.not_after_ms),
         });
     }
     let description = described.swap_remove(0);
     let mut own = description.told.clone();
     own.not_after_ms = ends;
+    // A peer dials and is dialed: its certificate has to be good at both ends.
     for shown in [Shown::ByDialer, Shown::ByListener] {
         // Whether it was revoked is for the others to say: what has revoked it must be usable here.
-        let verified = trust.anchor_of(leaf, intermediates, now, shown);
-        let verified = verified.map_err(|error| match error {
+        let found = trust.anchor_of(leaf, intermediates, now, shown).map_err(|error| match error {
             // Its CA may be there, and it is not found out.
             VerifyError::UnknownCa
                 if chain::is_beyond(&trust.anchors, leaf, intermediates, &trust.algorithms) =>
@@ -202,13 +213,13 @@ fn check_chain(
             }
             error => error,
         });
-        let anchor = verified.map_err(|error| unusable(source, &description, error, shown))?;
+        let anchor = found.map_err(|error| unusable(source, &description, error, shown))?;
         own.not_after_ms = own.not_after_ms.min(anchor.not_after_ms);
     }
-    Ok((description, own))
+    Ok(CheckedLeaf { description, own })
 }
 
-/// What is wrong with this peer's own certificate, as the others would see it.
+/// Says what is wrong with this peer's own certificate, as the others would see it.
 fn unusable(
     source: &Source,
     description: &Description,
@@ -234,7 +245,7 @@ fn unusable(
         }
         error => {
             let source = match PeerFault::of_verification(error, subject.clone(), shown.usage()) {
-                // Which certificate it is, is said.
+                // The error around it says which certificate it is.
                 PeerFault::Invalid { reason, .. } => reason.into(),
                 fault => Box::new(fault) as _,
             };
@@ -243,7 +254,7 @@ fn unusable(
     }
 }
 
-/// The CAs of the file, each of which has to be one.
+/// Reads the CAs of the file, each of which has to be one.
 fn anchors(
     source: &Source,
     cas: &[CertificateDer<'static>],
@@ -257,8 +268,8 @@ fn anchors(
         if !ca.may_sign {
             return Err(CredentialsError::NotCa { ca: source.ca.origin(), subject: ca.subject });
         }
-        let trusted = anchor_from_trusted_cert(der);
-        let trusted = trusted.map_err(|error| damaged(wording::of_verifier(&error)))?.to_owned();
+        let anchor = anchor_from_trusted_cert(der);
+        let trusted = anchor.map_err(|error| damaged(wording::of_verifier(&error)))?.to_owned();
         let key = spki_for_anchor(&trusted).to_vec();
         let Authority { subject, not_before_ms, not_after_ms, .. } = ca;
         Ok(Anchor { trusted, key, subject, not_before_ms, not_after_ms })
@@ -266,13 +277,13 @@ fn anchors(
     cas.iter().map(read).collect()
 }
 
-/// The protocol by the versions that this peer speaks, the newest first.
+/// Names the protocol by the versions that this peer speaks, the newest first.
 pub(crate) fn protocols() -> Vec<Vec<u8>> {
     let versions = (MIN_PROTOCOL_VERSION..=PROTOCOL_VERSION).rev();
     versions.map(|version| format!("quorate/{version}").into_bytes()).collect()
 }
 
-/// Them, for people.
+/// Writes the names of the protocol for people.
 pub(crate) fn protocols_told() -> String {
     let protocols = protocols();
     let told: Vec<_> = protocols.iter().map(|one| String::from_utf8_lossy(one)).collect();

@@ -1,4 +1,4 @@
-//! What is wrong with this peer's own files and settings.
+//! Faults of this peer's own files and settings.
 
 use std::error::Error;
 use std::io;
@@ -15,7 +15,7 @@ pub enum CredentialsError {
     Read {
         /// The file.
         origin: String,
-        /// What the system says.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
@@ -30,7 +30,7 @@ pub enum CredentialsError {
     /// A file is not PEM, or has nothing of the kind in it.
     #[error("there is no {what} in {origin}: it takes PEM, with a BEGIN and an END line")]
     Missing {
-        /// What was looked for.
+        /// The thing that was looked for.
         what: &'static str,
         /// The file.
         origin: String,
@@ -59,7 +59,7 @@ pub enum CredentialsError {
     Damaged {
         /// The file.
         origin: String,
-        /// What is wrong with it.
+        /// The fault.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
@@ -71,9 +71,9 @@ pub enum CredentialsError {
     Key {
         /// The file.
         origin: String,
-        /// What kind of key it is, as far as that can be told.
+        /// The kind of the key, as far as that can be told.
         kind: &'static str,
-        /// What the provider says.
+        /// The provider's error.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
@@ -130,7 +130,7 @@ pub enum CredentialsError {
         certificate: String,
         /// The certificate's subject.
         subject: String,
-        /// What the check says.
+        /// The fault that the check has found.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
@@ -208,7 +208,7 @@ pub enum CredentialsError {
         subject: String,
         /// This peer.
         peer: String,
-        /// What would name it.
+        /// The names that would do.
         wanted: String,
     },
     /// A pattern of names cannot be used.
@@ -241,7 +241,7 @@ pub enum CredentialsError {
     /// The provider has no TLS 1.3.
     #[error("the provider of cryptography has no TLS 1.3: {source}")]
     Provider {
-        /// What rustls says.
+        /// The error of rustls.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },

@@ -1,4 +1,4 @@
-//! Reasons why a TLS handshake came to nothing.
+//! Handshakes that came to nothing: by whose fault.
 
 use std::io;
 
@@ -10,20 +10,22 @@ use crate::handshake::{BrokenBy, MAX_BYTES};
 use crate::inquiry::Inquiry;
 use crate::{session, wording};
 
-/// Why a TLS handshake came to nothing.
+/// The reason why a TLS handshake came to nothing.
 pub(crate) enum Failed {
     /// The other end does not talk TLS.
     Plain,
-    /// It has closed the connection without a word: it is about to end, has too many, or is of a
-    /// version that does not know TLS.
+    /// The other end has closed the connection without a word: it is about to end, has too many, or
+    /// is of a version that does not know TLS.
     Silent(io::Error),
-    /// It is not wanted, or does not want this one.
+    /// The other end is not wanted, or does not want this one.
     Unwanted(PeerFault),
     Network(io::Error),
 }
 
 impl Failed {
+    /// Finds out whose fault it is; `own` is what errors call this peer's certificate.
     pub(crate) fn of(error: BrokenBy, inquiry: &Inquiry, own: &str) -> Self {
+        // What was found says more than the alert that rustls has made of it.
         if let Some(fault) = inquiry.fault() {
             return Self::Unwanted(fault);
         }
@@ -38,6 +40,7 @@ impl Failed {
     }
 
     fn of_connection(error: io::Error) -> Self {
+        // A peer that ends, or is at a bound, closes in one of these ways, as the system has it.
         let closed = [
             io::ErrorKind::UnexpectedEof,
             io::ErrorKind::ConnectionReset,
@@ -64,7 +67,8 @@ impl Failed {
         }
     }
 
-    /// The same at the end that was connected to: the other one has begun with TLS.
+    /// Says what it comes to at the end that was connected to. There the other end has begun with
+    /// TLS: it does not talk plain text.
     pub(crate) fn at_listener(self) -> Self {
         match self {
             Self::Plain => {

@@ -1,4 +1,4 @@
-//! What is wrong with the other end.
+//! Faults of the other end.
 
 use quorate::RefusedBy;
 use quorate::transport::Unwanted;
@@ -8,7 +8,8 @@ use crate::chain::{MAX_BYTES, MAX_CERTIFICATES};
 use crate::verify_error::VerifyError;
 use crate::wording;
 
-/// Why the other end of a connection is not wanted, or does not want this one. The connection is
+/// The reason why the other end of a connection is not wanted, or does not want this one. The
+/// connection is
 /// closed, and nothing was sent on it.
 ///
 /// A variant's `certificate` is the subject and the names of the other end's, which are not
@@ -24,7 +25,7 @@ pub enum PeerFault {
          at both ends, or set this machine's clock"
     )]
     CaNotCurrent {
-        /// Whose it is.
+        /// The subject and names of its certificate.
         certificate: String,
         /// The CA's subject.
         ca: String,
@@ -36,13 +37,13 @@ pub enum PeerFault {
     /// It does not keep to TLS: a scanner, or another kind of service.
     #[error("it does not talk TLS: {reason}")]
     Garbage {
-        /// What is wrong.
+        /// The fault.
         reason: String,
     },
     /// Its certificate has ended.
     #[error("its certificate {certificate} has ended on {not_after}: renew it")]
     Expired {
-        /// Whose it is.
+        /// The subject and names of its certificate.
         certificate: String,
         /// Its last moment.
         not_after: String,
@@ -50,7 +51,7 @@ pub enum PeerFault {
     /// It speaks TLS of another version, or with nothing that this peer can use.
     #[error("it cannot talk TLS 1.3 as this peer does: {reason}")]
     Incompatible {
-        /// What does not fit.
+        /// The thing that does not fit.
         reason: String,
     },
     /// A certificate between its own and the CA, which it shows as well, has ended or has not
@@ -61,7 +62,7 @@ pub enum PeerFault {
          certificate's file there, or set the clocks"
     )]
     IntermediateNotCurrent {
-        /// Whose its own is.
+        /// The subject and names of its own certificate.
         certificate: String,
         /// The subject of the one between.
         intermediate: String,
@@ -73,9 +74,9 @@ pub enum PeerFault {
     /// Its certificate cannot be used for another reason.
     #[error("its certificate {certificate} cannot be used: {reason}")]
     Invalid {
-        /// Whose it is.
+        /// The subject and names of its certificate.
         certificate: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// It has shown no certificate.
@@ -90,7 +91,7 @@ pub enum PeerFault {
     /// Its certificate has not begun.
     #[error("its certificate {certificate} begins on {not_before} only: is a clock wrong?")]
     NotYetValid {
-        /// Whose it is.
+        /// The subject and names of its certificate.
         certificate: String,
         /// Its first moment.
         not_before: String,
@@ -104,15 +105,15 @@ pub enum PeerFault {
     /// It has refused this peer's certificate, or its way of using TLS.
     #[error("it refuses this peer's certificate {certificate}: {alert}")]
     Refused {
-        /// This peer's.
+        /// The subject and names of this peer's certificate.
         certificate: String,
-        /// What it says, by the name that TLS gives it.
+        /// The alert that it has sent, by the name that TLS gives it.
         alert: String,
     },
     /// Its certificate was revoked.
     #[error("its certificate {certificate} was revoked: give it another one")]
     Revoked {
-        /// Whose it is.
+        /// The subject and names of its certificate.
         certificate: String,
     },
     /// It shows more certificates than anybody needs, and none of them was read.
@@ -121,7 +122,7 @@ pub enum PeerFault {
          certificates of {MAX_BYTES} bytes are read: leave out there what does not lead to its CA"
     )]
     TooMuch {
-        /// How many it shows.
+        /// The number that it shows.
         certificates: usize,
         /// Their bytes together.
         bytes: usize,
@@ -132,15 +133,15 @@ pub enum PeerFault {
          ends, or use another certificate there"
     )]
     UnknownCa {
-        /// Whose it is.
+        /// The subject and names of its certificate.
         certificate: String,
     },
     /// Its certificate is another's.
     #[error("its certificate {certificate} does not name it: it takes {wanted}")]
     WrongName {
-        /// Whose it is.
+        /// The subject and names of its certificate.
         certificate: String,
-        /// What would name it.
+        /// The names that would do.
         wanted: String,
     },
     /// Its certificate may not be used at this end of a connection.
@@ -149,7 +150,7 @@ pub enum PeerFault {
          `serverAuth` and `clientAuth`"
     )]
     WrongUsage {
-        /// Whose it is.
+        /// The subject and names of its certificate.
         certificate: String,
         /// The usage that it lacks.
         usage: &'static str,
@@ -157,7 +158,7 @@ pub enum PeerFault {
 }
 
 impl PeerFault {
-    /// Why a certificate that was verified is not good.
+    /// Makes the fault of a certificate that did not pass the check.
     pub(crate) fn of_verification(
         error: VerifyError,
         certificate: String,
@@ -205,7 +206,7 @@ impl PeerFault {
         }
     }
 
-    /// What the other end is told of it, as an alert.
+    /// Chooses the alert that tells the other end of it.
     pub(crate) fn alert(&self) -> rustls::Error {
         use rustls::CertificateError as Fault;
         let fault = match self {
@@ -222,7 +223,7 @@ impl PeerFault {
         rustls::Error::InvalidCertificate(fault)
     }
 
-    /// The fault as a difference between the two ends.
+    /// Writes the fault as a difference between the two ends.
     pub(crate) fn unwanted(self) -> Unwanted {
         let trusted = || "one of a CA that is trusted here".to_owned();
         let by = match self {

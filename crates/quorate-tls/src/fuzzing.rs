@@ -14,12 +14,12 @@ use crate::chain::{MAX_BYTES, MAX_CERTIFICATES};
 use crate::inquiry::Wanted;
 use crate::transport::TlsTransport;
 
-/// Certificates that are shown at most: enough to be too many.
+/// Most certificates that are shown: enough to be too many.
 const MAX_SHOWN: usize = 12;
 
-/// A connection that brings these bytes and ends is refused, or, if plain text is taken and they
-/// are none of TLS, is handed on with every byte of them: whatever the bytes are, nobody is let in
-/// as a peer that has proved who it is.
+/// Checks that a connection which brings these bytes and ends is refused, or, if plain text is
+/// taken and they are none of TLS, is handed on with every byte of them: whatever the bytes are,
+/// nobody is let in as a peer that has proved who it is.
 pub async fn first_bytes(transport: &TlsTransport, data: &[u8]) {
     use tokio::io::AsyncReadExt;
     let stream = Stream {
@@ -49,9 +49,9 @@ pub struct Card {
 /// A certificate as it is shown: the bytes, and of which card, if it is whole.
 type Shown = (Vec<u8>, Option<usize>);
 
-/// Whatever an end shows, of these certificates and of any bytes, both ends let in exactly whose
-/// own certificate is a good one, whole, with what it needs to be; it proves that member and no
-/// other; and nothing panics.
+/// Checks that, whatever an end shows of these certificates and of any bytes, both ends let in
+/// exactly whose own certificate is a good one, whole, with what it needs to be; it proves that
+/// member and no other; and nothing panics.
 ///
 /// `transport` trusts the CA that has signed the good ones, and has the lists of revocations.
 pub fn shown(transport: &TlsTransport, cards: &[Card], data: &[u8]) {
@@ -87,14 +87,15 @@ pub fn shown(transport: &TlsTransport, cards: &[Card], data: &[u8]) {
     }
 }
 
-/// Whatever the bytes of a certificate are, it is read within bounds, or refused.
+/// Checks that a certificate of any bytes is read within bounds, or refused.
 pub fn certificate(data: &[u8]) {
     let Ok(read) = Description::of(&CertificateDer::from(data)) else { return };
     assert!(read.dns_names.len() + read.uris.len() <= 128);
     assert!(read.told.to_string().chars().count() < 8_192);
 }
 
-/// What is shown, as `data` says: whole cards, cards with a bit or the end missing, and any bytes.
+/// Deals what is shown, as `data` says: whole cards, cards with a bit or the end missing, and any
+/// bytes.
 fn deal(cards: &[Card], data: &[u8]) -> Vec<Shown> {
     let mut shown = Vec::new();
     let mut data = data.iter().copied();

@@ -11,40 +11,40 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Join};
 
 use crate::turns::Turns;
 
-/// Bytes of a handshake that an end may send: three times as many as anybody needs. More is made of
-/// tiny records, or of certificates that would be refused.
+/// Most bytes of a handshake that an end may send: three times as many as anybody needs. A longer
+/// one is made of tiny records, or of certificates that would be refused.
 pub(crate) const MAX_BYTES: usize = 48 * 1024;
-/// One read of the socket takes this much.
+/// The bytes that one read of the socket takes at most.
 const READ_BYTES: usize = 8 * 1024;
 
 pub(crate) type Reader = Box<dyn AsyncRead + Send + Unpin>;
 pub(crate) type Writer = Box<dyn AsyncWrite + Send + Unpin>;
 
-/// What the handshake runs over.
+/// The connection that a handshake runs over.
 pub(crate) type Wire = Join<Reader, Writer>;
 
 /// The end of a handshake that went well.
 pub(crate) struct Shaken {
     pub(crate) connection: Connection,
     pub(crate) wire: Wire,
-    /// What has come after it, still encrypted.
+    /// The bytes that have come after it, still encrypted.
     pub(crate) rest: Vec<u8>,
 }
 
-/// The end of one that did not: whoever closes may want to be heard first.
+/// The end of a handshake that failed: whoever closes may want to be heard first.
 pub(crate) struct Broken {
     pub(crate) error: BrokenBy,
     pub(crate) wire: Wire,
 }
 
-/// Why a handshake was broken off.
+/// The reason why a handshake was broken off.
 #[derive(Debug)]
 pub(crate) enum BrokenBy {
-    /// The connection.
+    /// The connection failed.
     Io(io::Error),
-    /// What the other end has sent, or this end's check of it.
+    /// The other end has sent something wrong, or this end's check refuses it.
     Tls(rustls::Error),
-    /// It has sent more than [`MAX_BYTES`].
+    /// The other end has sent more than [`MAX_BYTES`].
     TooMuch,
 }
 
@@ -88,6 +88,7 @@ async fn run(
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
         taken += count;
+        // rustls has bounds on messages, and none on how many of them there are.
         if taken > MAX_BYTES {
             return Err(BrokenBy::TooMuch);
         }
@@ -97,6 +98,8 @@ async fn run(
             None => None,
         };
         let stepped = step(connection, &bytes, &mut unread);
+        // A step that failed has cost as much as another: its pause is due before the error is
+        // told.
         if let Some(turn) = turn {
             turn.end().await;
         }

@@ -19,7 +19,7 @@ use crate::fault::PeerFault;
 use crate::names::Names;
 use crate::trust::{Shown, Trust};
 
-/// See the module's documentation.
+/// The questions of one handshake, and what came of them.
 #[derive(Debug)]
 pub(crate) struct Inquiry {
     trust: Arc<Trust>,
@@ -28,15 +28,15 @@ pub(crate) struct Inquiry {
     found: Mutex<Found>,
 }
 
-/// Whom this end wants at the other.
+/// The peer that this end wants at the other.
 #[derive(Debug)]
 pub(crate) enum Wanted {
-    /// The listener learns who it is by the other end's word.
+    /// Anybody: the listener learns who it is by the other end's word.
     Anybody,
-    /// The dialer knows.
+    /// This member: the dialer knows whom it dials.
     Member(PeerName),
-    /// The dialer knows an address only: whoever is there is told of this peer before it has said
-    /// its name, and so has to be of the group.
+    /// Some member: the dialer knows an address only. Whoever is there is told of this peer before
+    /// it has said its name, and so has to be of the group.
     SomeMember,
 }
 
@@ -74,7 +74,7 @@ impl Inquiry {
         Arc::new(Self { trust, names, wanted, found: Mutex::default() })
     }
 
-    /// The fault that was found.
+    /// Returns the fault that was found.
     pub(crate) fn fault(&self) -> Option<PeerFault> {
         match &*self.found.lock() {
             Found::Fault(fault) => Some(fault.clone()),
@@ -82,7 +82,7 @@ impl Inquiry {
         }
     }
 
-    /// What was verified.
+    /// Takes the certificate that was verified, as a proof.
     pub(crate) fn proof(&self) -> Option<Arc<dyn Proof>> {
         match std::mem::take(&mut *self.found.lock()) {
             Found::Good(description) => {
@@ -117,6 +117,7 @@ impl Inquiry {
         now: UnixTime,
         shown: Shown,
     ) -> Result<Description, PeerFault> {
+        // Before anything of it is read.
         let fits = chain::check_size(end_entity, intermediates);
         fits.map_err(|error| PeerFault::of_verification(error, String::new(), shown.usage()))?;
         let described = Description::of(end_entity).map_err(|error| {
@@ -150,7 +151,7 @@ impl Inquiry {
     }
 }
 
-/// TLS 1.2 is never negotiated.
+/// Refuses TLS 1.2, which is never negotiated.
 fn no_tls12() -> Result<HandshakeSignatureValid, Error> {
     Err(Error::General("TLS 1.3 only".into()))
 }

@@ -61,13 +61,15 @@
 //!
 //! Peer by peer, by restarts, under load: all from [`Tls::Off`] to [`Tls::Permissive`], then all to
 //! [`Tls::Required`]; back the other way. `Status::tls` says where a peer is, and `protection` in
-//! its `peers` which links are plain. docs/operations.md has the whole of it, with what to do when
-//! a certificate or a CA is to be replaced.
+//! its `peers` which links are plain. The [manual][operations], section 9, has the whole of it,
+//! with what to do when a certificate or a CA is to be replaced.
+//!
+//! [operations]: https://github.com/quorate/quorate/blob/main/docs/operations.md
 //!
 //! # Whose fault
 //!
-//! [`CredentialsError`] is about this peer's own files, [`PeerFault`] about the other end, and what
-//! is neither is an error of the network. A fault is logged once with the other end's address and
+//! [`CredentialsError`] is about this peer's own files, [`PeerFault`] about the other end, and any
+//! other error is the network's. A fault is logged once with the other end's address and
 //! its certificate's subject, is told by `Event::ConfigMismatch`, and stands in the status under
 //! `refusals`, with field `certificate` or `tls`, until that peer is let in.
 //!
@@ -77,8 +79,8 @@
 //! ([`TlsConfig::rustls_0_23_provider`]); nothing is ever installed for the process.
 //!
 //! - `ring` (default): builds in a third of the time.
-//! - `aws-lc-rs`: what rustls recommends; has a key exchange against quantum computers. It is used
-//!   where both features are on.
+//! - `aws-lc-rs`: the one that rustls recommends; has a key exchange against quantum computers. It
+//!   is used where both features are on.
 
 mod anchor;
 mod certificate;

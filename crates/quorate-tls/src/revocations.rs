@@ -1,4 +1,4 @@
-//! What the CAs have revoked.
+//! Lists of revocations, and which certificates each of them counts for.
 //!
 //! A list of revocations counts for the certificates of the CA that has signed it, which is found
 //! out once, when the list is read. One CA can have several keys: it changes them, and signs the
@@ -18,10 +18,11 @@ use crate::signed::Signed;
 use crate::source::Source;
 use crate::wording;
 
-/// See the module's documentation.
+/// The lists of revocations that this peer was given.
 #[derive(Debug, Default)]
 pub(crate) struct Revocations {
     lists: Vec<List>,
+    /// Changes of keys among the CAs that are known here.
     rollovers: Vec<Rollover>,
 }
 
@@ -31,7 +32,7 @@ struct List {
     issuer: Vec<u8>,
     /// The key that has signed it, a `SubjectPublicKeyInfo`.
     key: Vec<u8>,
-    /// In order.
+    /// The serial numbers of revoked certificates, in order.
     serials: Vec<Box<[u8]>>,
 }
 
@@ -43,7 +44,7 @@ struct Rollover {
 }
 
 impl Revocations {
-    /// Makes them of lists, each with the number of its place in `source`; `known` are the CAs that
+    /// Reads lists, each with the number of its place in `source`; `known` are the CAs that
     /// may have signed them.
     pub(crate) fn read(
         source: &Source,
@@ -59,7 +60,7 @@ impl Revocations {
         Ok(Self { lists: lists?, rollovers: rollovers(known, algorithms) })
     }
 
-    /// Whether any list revokes any certificate of this path.
+    /// Returns true if any list revokes any certificate of this path.
     pub(crate) fn revoke(&self, path: &VerifiedPath<'_>) -> bool {
         if self.lists.is_empty() {
             return false;
@@ -69,7 +70,7 @@ impl Revocations {
         let above = certificates.iter().skip(1).map(|ca| ca.subject_public_key_info());
         let keys: Vec<_> = above.chain([spki_for_anchor(path.anchor())]).collect();
         let steps = || certificates.iter().zip(&keys);
-        // A CA that signs a new key of its own.
+        // A CA that signs a new key of its own: the list may be signed with either.
         let on_path: Vec<Rollover> =
             steps().filter_map(|(one, key)| Rollover::of(one, key)).collect();
         let rollovers: Vec<&Rollover> = self.rollovers.iter().chain(&on_path).collect();
@@ -101,6 +102,7 @@ impl List {
         serials.sort_unstable();
         let issuer = CertRevocationList::Borrowed(list).issuer().to_vec();
         let signed = Signed::read(der).ok_or_else(|| damaged(webpki::Error::BadDer))?;
+        // Among CAs of the same name, one that has signed it and may not says more than none.
         let mut forbidden = None;
         for der in known {
             let Ok(certificate) = EndEntityCert::try_from(*der) else { continue };
@@ -123,7 +125,7 @@ impl List {
         self.serials.binary_search_by(|known| (**known).cmp(canonical(serial))).is_ok()
     }
 
-    /// Whether it is of the CA that has this key, by one step or several.
+    /// Returns true if it is of the CA that has this key, by one change of keys or several.
     fn is_by(&self, key: &[u8], rollovers: &[&Rollover]) -> bool {
         let mut reached = vec![&self.key[..]];
         let mut next = 0;
@@ -144,7 +146,7 @@ impl List {
 }
 
 impl Rollover {
-    /// The two keys in a certificate that a CA has given itself, signed with `key`.
+    /// Reads the two keys in a certificate that a CA has given itself, signed with `key`.
     fn of(certificate: &Cert<'_>, key: &[u8]) -> Option<Self> {
         let own = certificate.subject_public_key_info();
         let is_one = certificate.subject() == certificate.issuer() && &*own != key;
@@ -158,7 +160,7 @@ impl Rollover {
     }
 }
 
-/// The changes of keys among these CAs.
+/// Finds the changes of keys among these CAs.
 fn rollovers(
     known: &[&CertificateDer<'_>],
     algorithms: &WebPkiSupportedAlgorithms,
@@ -177,7 +179,7 @@ fn rollovers(
     found
 }
 
-/// A serial number as it is written shortest.
+/// Returns the shortest form of a serial number.
 fn canonical(serial: &[u8]) -> &[u8] {
     let zeros = serial.iter().take_while(|byte| **byte == 0).count();
     &serial[zeros..]

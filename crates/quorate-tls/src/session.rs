@@ -26,12 +26,12 @@ use crate::fault::PeerFault;
 use crate::handshake::{Reader, Shaken, Writer};
 use crate::wording;
 
-/// One read of the socket takes this much.
+/// The bytes that one read of the socket takes at most.
 const READ_BYTES: usize = 64 * 1024;
-/// Ciphertext buffers above this are given back after a burst.
+/// The largest buffer of ciphertext that is kept after a burst.
 const KEPT_BYTES: usize = 128 * 1024;
 
-/// The stream of a session; `own` is what errors call this peer's certificate.
+/// Makes the stream of a session; `own` is what errors call this peer's certificate.
 pub(crate) fn stream(
     shaken: Shaken,
     peer_address: String,
@@ -69,7 +69,7 @@ struct Reading {
     /// Ciphertext from the socket, of which `unread` is for the session to take.
     bytes: Box<[u8]>,
     unread: std::ops::Range<usize>,
-    /// The other end has said that it sends no more.
+    /// True if the other end has said that it sends no more.
     is_over: bool,
     own: String,
 }
@@ -95,8 +95,8 @@ impl Reading {
         }
     }
 
-    /// In TLS 1.3 the end that connects has done its handshake before the other end has looked at
-    /// its certificate: that it was refused is only heard here.
+    /// Makes an error of what rustls says. In TLS 1.3 the end that connects has done its handshake
+    /// before the other end has looked at its certificate: that it was refused is only heard here.
     fn failed(&self, error: Error) -> io::Error {
         match refusal(&error, &self.own) {
             Some(fault) => fault.unwanted().into(),
@@ -105,6 +105,7 @@ impl Reading {
     }
 }
 
+/// Moves plaintext out of a session, as far as the buffer takes it.
 fn take_plaintext(session: &mut Connection, buffer: &mut ReadBuf<'_>) {
     while buffer.remaining() > 0 {
         // An error says that there is none yet, or will be none any more.
@@ -173,6 +174,7 @@ impl Writing {
         }
         self.written = 0;
         self.bytes.clear();
+        // A catch-up fills it once; hundreds of connections would keep it for good.
         if self.bytes.capacity() > KEPT_BYTES {
             self.bytes = Vec::new();
         }
@@ -180,6 +182,7 @@ impl Writing {
     }
 }
 
+/// Moves all ciphertext out of a session.
 fn take_ciphertext(session: &mut Connection, bytes: &mut Vec<u8>) -> io::Result<()> {
     while session.wants_write() {
         session.write_tls(bytes)?;
@@ -222,7 +225,7 @@ impl AsyncWrite for Writing {
     }
 }
 
-/// The refusal in what rustls says, if the other end has sent one.
+/// Reads the refusal in what rustls says, if the other end has sent one.
 pub(crate) fn refusal(error: &Error, own: &str) -> Option<PeerFault> {
     let Error::AlertReceived(alert) = error else { return None };
     let said = wording::of_alert(*alert);

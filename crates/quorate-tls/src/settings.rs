@@ -81,7 +81,7 @@ pub struct TlsSettings {
 }
 
 impl TlsSettings {
-    /// These files, and the defaults for the rest.
+    /// Names the files, and takes the defaults for the rest.
     pub fn new(
         ca: impl Into<PathBuf>,
         certificate: impl Into<PathBuf>,
@@ -101,7 +101,7 @@ impl TlsSettings {
         }
     }
 
-    /// The same as a [`TlsConfig`], for what else there is to set.
+    /// Makes a [`TlsConfig`] of these settings, to set on it what no file can say.
     pub fn config(self) -> TlsConfig {
         let Self { ca, certificate, key, stage, names, client_names, .. } = self;
         let config = TlsConfig::from_pem_files(ca, certificate, key).stage(stage);
@@ -121,7 +121,7 @@ impl TlsSettings {
 }
 
 impl Provider {
-    /// As files and options write it.
+    /// Returns its word, as files and options write it.
     fn word(self) -> &'static str {
         match self {
             #[cfg(feature = "aws-lc-rs")]
@@ -140,7 +140,7 @@ impl fmt::Display for Provider {
     }
 }
 
-/// From the name of a provider whose feature is on: `ring` or `aws-lc-rs`.
+/// Reads the name of a provider whose feature is on: `ring` or `aws-lc-rs`.
 impl FromStr for Provider {
     type Err = UnknownWord;
 
@@ -178,8 +178,8 @@ mod tests {
     fn three_files_are_enough() {
         let settings = read_settings("").expect("usable");
         assert_eq!(settings, TlsSettings::new("ca.pem", "a.pem", "a.key"));
-        let (config, direct) =
-            (settings.config(), TlsConfig::from_pem_files("ca.pem", "a.pem", "a.key"));
+        let config = settings.config();
+        let direct = TlsConfig::from_pem_files("ca.pem", "a.pem", "a.key");
         assert_eq!(format!("{config:?}"), format!("{direct:?}"));
         assert!(config.provider.is_none());
     }

@@ -1,4 +1,4 @@
-//! Who has signed what: the part that certificates and lists of revocations have in common.
+//! Signatures: the part that certificates and lists of revocations have in common.
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use x509_cert::der::asn1::{AnyRef, BitStringRef};
@@ -13,7 +13,7 @@ pub(crate) struct Signed<'a> {
 }
 
 impl<'a> Signed<'a> {
-    /// Takes it apart, as it stands in `der`; `None` if that is neither.
+    /// Takes a certificate or a list apart; `None` if `der` is neither.
     pub(crate) fn read(der: &'a [u8]) -> Option<Self> {
         let mut reader = SliceReader::new(der).ok()?;
         let parts = reader.sequence(|reader| {
@@ -25,8 +25,8 @@ impl<'a> Signed<'a> {
         Some(Self { content, algorithm: algorithm.value(), signature: signature.as_bytes()? })
     }
 
-    /// Whether it was signed with this key, a `SubjectPublicKeyInfo`. One check of a signature at
-    /// most, where the algorithms differ from each other.
+    /// Returns true if it was signed with this key, a `SubjectPublicKeyInfo`. That costs one check
+    /// of a signature at most, where the algorithms differ from each other.
     pub(crate) fn is_by(&self, key: &[u8], algorithms: &WebPkiSupportedAlgorithms) -> bool {
         let Some((kind, key)) = public_key(key) else { return false };
         let mut fitting = algorithms.all.iter().filter(|algorithm| {
@@ -36,18 +36,18 @@ impl<'a> Signed<'a> {
         fitting.any(|one| one.verify_signature(key, self.content, self.signature).is_ok())
     }
 
-    /// Whether none of the algorithms knows such a signature, or such a key: then it is not found
-    /// out whether this one has signed it.
+    /// Returns true if none of the algorithms knows such a signature, or such a key: then it is not
+    /// found out whether this key has signed it.
     pub(crate) fn is_beyond(&self, key: &[u8], algorithms: &WebPkiSupportedAlgorithms) -> bool {
         let Some((kind, _)) = public_key(key) else { return true };
-        let mut known = algorithms.all.iter();
-        let has_signature = known.any(|it| it.signature_alg_id().as_ref() == self.algorithm);
-        let mut known = algorithms.all.iter();
-        !has_signature || !known.any(|it| it.public_key_alg_id().as_ref() == kind)
+        let known = algorithms.all;
+        let has_signature = known.iter().any(|it| it.signature_alg_id().as_ref() == self.algorithm);
+        let has_key = known.iter().any(|it| it.public_key_alg_id().as_ref() == kind);
+        !has_signature || !has_key
     }
 }
 
-/// The kind of a public key, and the key.
+/// Returns the kind of a public key, and the key.
 fn public_key(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut reader = SliceReader::new(der).ok()?;
     let parts = reader.sequence(|reader| {

@@ -1,4 +1,4 @@
-//! Where certificates and keys come from: files, which may change, or bytes.
+//! Sources of certificates and keys: files, which may change, or bytes.
 
 use std::fmt;
 use std::fs::File;
@@ -15,21 +15,22 @@ use crate::wording;
 
 /// Most bytes of a file of certificates or of a key.
 const MAX_BYTES: usize = 1024 * 1024;
-/// Most bytes of one with revocations: those can be long.
+/// Most bytes of a file of revocations: those can be long.
 const MAX_CRL_BYTES: usize = 32 * 1024 * 1024;
-/// In the first lines of a private key that is encrypted, as PKCS #8 and OpenSSL's older form have
-/// it.
+/// Marks in the first lines of a private key that is encrypted, in PKCS #8 and in OpenSSL's older
+/// form.
 const ENCRYPTED: [&[u8]; 2] = [b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED"];
 
-/// What some editors begin a file with.
+/// The bytes that some editors begin a file with.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Where one of them is.
+/// The place of a certificate, a key, or a list of revocations.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Place {
     /// In a file.
     File(PathBuf),
-    /// Here, under the name that errors give it. They may be a key: no copy is left behind.
+    /// In memory, under the name that errors give it. The bytes may be a key: no copy is left
+    /// behind.
     Bytes(&'static str, Zeroizing<Vec<u8>>),
 }
 
@@ -41,7 +42,7 @@ impl fmt::Debug for Place {
 }
 
 impl Place {
-    /// As errors call it.
+    /// Returns what errors call it.
     pub(crate) fn origin(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
@@ -49,7 +50,7 @@ impl Place {
         }
     }
 
-    /// What is in it, if `is_wanted` takes the file, and it is no larger than this.
+    /// Reads its bytes, if `is_wanted` takes the file and it is no larger than `max_bytes`.
     fn read(
         &self,
         max_bytes: usize,
@@ -76,7 +77,7 @@ impl Place {
         Ok(bytes)
     }
 
-    /// All items of one kind in it, at least one.
+    /// Reads all items of one kind in it, at least one.
     fn items<T: PemObject>(
         &self,
         what: &'static str,
@@ -95,11 +96,7 @@ impl Place {
     /// Refuses a text of which something would be passed over in silence, and the rest be used: a
     /// CA less, or a list of revocations less.
     fn check_begins(&self, text: &[u8]) -> Result<(), CredentialsError> {
-        let is_hidden = |line: &[u8]| {
-            let bare = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line).trim_ascii_start();
-            bare.len() < line.len() && bare.starts_with(b"-----BEGIN ")
-        };
-        if !text.split(|byte| *byte == b'\n').any(is_hidden) {
+        if !text.split(|byte| *byte == b'\n').any(is_hidden_begin) {
             return Ok(());
         }
         let source =
@@ -113,28 +110,28 @@ impl Place {
     }
 }
 
-/// Where all of them are.
+/// The places of all that a peer needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     pub(crate) ca: Place,
     pub(crate) certificate: Place,
     pub(crate) key: Place,
     pub(crate) crls: Vec<Place>,
-    /// Whether others may read or change the file of the key.
+    /// True if others may read or change the file of the key.
     pub(crate) is_exposed_key_allowed: bool,
 }
 
-/// What was read, not yet looked into.
+/// The content of a source, not yet looked into.
 pub(crate) struct Material {
     pub(crate) cas: Vec<CertificateDer<'static>>,
     pub(crate) chain: Vec<CertificateDer<'static>>,
     pub(crate) key: Zeroizing<PrivateKeyDer<'static>>,
-    /// Each with the number of its place.
+    /// The lists of revocations, each with the number of its place in the source.
     pub(crate) crls: Vec<(usize, CertificateRevocationListDer<'static>)>,
 }
 
 impl Source {
-    /// Reads all of it. Blocks.
+    /// Reads all places. Blocks.
     pub(crate) fn read(&self) -> Result<Material, CredentialsError> {
         let mut crls = Vec::new();
         for (index, place) in self.crls.iter().enumerate() {
@@ -142,8 +139,7 @@ impl Source {
             crls.extend(found.into_iter().map(|crl| (index, crl)));
         }
         let key = self.key.read(MAX_BYTES, |file| self.check_mode(file))?;
-        let has = |mark: &[u8]| key.windows(mark.len()).any(|window| window == mark);
-        if ENCRYPTED.into_iter().any(has) {
+        if ENCRYPTED.into_iter().any(|mark| key.windows(mark.len()).any(|window| window == mark)) {
             return Err(CredentialsError::EncryptedKey { origin: self.key.origin() });
         }
         self.key.check_begins(&key)?;
@@ -168,9 +164,10 @@ impl Source {
         use std::os::unix::fs::PermissionsExt;
         const BY_OTHERS: u32 = 0o027;
         let origin = || self.key.origin();
-        let read = file.metadata();
-        let read = read.map_err(|source| CredentialsError::Read { origin: origin(), source })?;
-        let mode = read.permissions().mode() & 0o777;
+        // Of the file that is open: a path may lead to another one by now.
+        let metadata = file.metadata();
+        let unread = |source| CredentialsError::Read { origin: origin(), source };
+        let mode = metadata.map_err(unread)?.permissions().mode() & 0o777;
         if mode & BY_OTHERS != 0 && !self.is_exposed_key_allowed {
             return Err(CredentialsError::KeyExposed { origin: origin(), mode });
         }
@@ -186,13 +183,13 @@ impl Source {
         [&self.ca, &self.certificate, &self.key].into_iter().chain(&self.crls)
     }
 
-    /// Whether any of it can change by itself.
+    /// Returns true if any of it can change by itself.
     pub(crate) fn has_files(&self) -> bool {
         self.places().any(|place| matches!(place, Place::File(_)))
     }
 
-    /// A number that changes when a file does; a file that cannot be read counts as empty, for the
-    /// next look may find it. Blocks.
+    /// Returns a number that changes when a file does. A file that cannot be read counts as empty,
+    /// for the next look may find it. Blocks.
     pub(crate) fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         for place in self.places() {
@@ -201,6 +198,12 @@ impl Source {
         }
         hasher.finish()
     }
+}
+
+/// Returns true for a BEGIN line that the reader of PEM would take for text between sections.
+fn is_hidden_begin(line: &[u8]) -> bool {
+    let bare = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line).trim_ascii_start();
+    bare.len() < line.len() && bare.starts_with(b"-----BEGIN ")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Whom this peer trusts to name others: its CAs, and what they have revoked.
+//! Trust: the CAs that may name peers to this one, and what they have revoked.
 
 use std::cell::Cell;
 
@@ -11,7 +11,7 @@ use crate::chain::{self, Checks};
 use crate::revocations::Revocations;
 use crate::verify_error::VerifyError;
 
-/// Which end of a connection a certificate is shown at.
+/// The end of a connection at which a certificate is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shown {
     /// By the end that connects.
@@ -21,7 +21,7 @@ pub(crate) enum Shown {
 }
 
 impl Shown {
-    /// The usage that a certificate needs for it, if it names any.
+    /// Returns the usage that a certificate needs for it, if it names any.
     pub(crate) fn usage(self) -> &'static str {
         match self {
             Self::ByDialer => "clientAuth",
@@ -37,7 +37,7 @@ impl Shown {
     }
 }
 
-/// See the module's documentation.
+/// The CAs that this peer trusts, and what they have revoked.
 #[derive(Debug)]
 pub(crate) struct Trust {
     pub(crate) anchors: Vec<Anchor>,
@@ -61,7 +61,8 @@ impl Trust {
         self.find(end_entity, others, now, shown, &is_good).map(drop)
     }
 
-    /// The same without lists of revocations; returns the CA above it.
+    /// Returns the CA that stands above a certificate, verified as by [`Trust::verify`] but without
+    /// lists of revocations.
     pub(crate) fn anchor_of(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -72,7 +73,7 @@ impl Trust {
         self.find(end_entity, others, now, shown, &|_| true)
     }
 
-    /// The CAs that are valid.
+    /// Returns the CAs that are valid.
     pub(crate) fn current(&self, now: UnixTime) -> impl Iterator<Item = &Anchor> {
         let now_ms = millis(now);
         self.anchors.iter().filter(move |anchor| anchor.is_current(now_ms))
@@ -89,8 +90,8 @@ impl Trust {
         is_good: &dyn Fn(&VerifiedPath<'_>) -> bool,
     ) -> Result<&Anchor, VerifyError> {
         let now_ms = millis(now);
-        let is_current = |anchor: &&Anchor| anchor.is_current(now_ms);
-        let (current, rest): (Vec<_>, Vec<_>) = self.anchors.iter().partition(is_current);
+        let (current, rest): (Vec<_>, Vec<_>) =
+            self.anchors.iter().partition(|anchor| anchor.is_current(now_ms));
         let mut checks = Checks::default();
         let search = Search { trust: self, end_entity, others, now, shown, is_good };
         match search.under(&current, &mut checks) {
@@ -106,19 +107,19 @@ impl Trust {
     }
 }
 
-/// What is to be verified, and how.
+/// A certificate to be verified, and how.
 struct Search<'a> {
     trust: &'a Trust,
     end_entity: &'a CertificateDer<'a>,
     others: &'a [CertificateDer<'a>],
     now: UnixTime,
     shown: Shown,
-    /// Whether a path may be taken: nothing on it was revoked.
+    /// Returns true if a path may be taken, as nothing on it was revoked.
     is_good: &'a dyn Fn(&VerifiedPath<'_>) -> bool,
 }
 
 impl Search<'_> {
-    /// The one of these CAs, be they valid or not, that stands above it.
+    /// Finds the one of these CAs, be they valid or not, that stands above it.
     fn under<'b>(
         &self,
         anchors: &[&'b Anchor],
@@ -127,9 +128,10 @@ impl Search<'_> {
         let Self { end_entity, others, now, .. } = *self;
         let algorithms = &self.trust.algorithms;
         chain::check_size(end_entity, others)?;
-        let others = chain::vouched(anchors, end_entity, others, algorithms, checks)?;
+        let vouched = chain::vouched(anchors, end_entity, others, algorithms, checks)?;
         let trusted: Vec<_> = anchors.iter().map(|anchor| borrowed(&anchor.trusted)).collect();
         let certificate = EndEntityCert::try_from(end_entity)?;
+        // The verifier tells of the last path that it has tried, which may have another fault.
         let is_revoked = Cell::new(false);
         let check = |path: &VerifiedPath<'_>| {
             if (self.is_good)(path) {
@@ -142,7 +144,7 @@ impl Search<'_> {
         let verified = certificate.verify_for_usage(
             algorithms.all,
             &trusted,
-            &others,
+            &vouched,
             now,
             self.shown.key_usage(),
             None,
@@ -154,7 +156,7 @@ impl Search<'_> {
                 index.map(|index| anchors[index]).ok_or(VerifyError::UnknownCa)
             }
             Err(_) if is_revoked.get() => Err(VerifyError::Revoked),
-            Err(error) => Err(VerifyError::of_path(error, end_entity, &others, millis(now))),
+            Err(error) => Err(VerifyError::of_path(error, end_entity, &vouched, millis(now))),
         }
     }
 }

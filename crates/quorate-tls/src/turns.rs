@@ -1,4 +1,4 @@
-//! Whose turn it is to do the cryptography of a handshake that came in.
+//! Turns at the cryptography of handshakes that came in.
 //!
 //! Whoever connects makes a peer agree on keys, sign, and verify, before it has shown who it is,
 //! and can do so again and again. So such steps are done one at a time, in the order in which they
@@ -12,17 +12,19 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
-/// A pause is so many times as long as the step before it.
+/// The length of a pause, in lengths of the step before it.
 const PAUSES: u32 = 3;
-/// A step that took longer was not all of it at work: the process may have been stopped in it.
+/// The longest step that is paused for as a whole: in a longer one the process may have been
+/// stopped.
 const LONGEST_STEP: Duration = Duration::from_millis(50);
-/// Pauses shorter than this are taken together: a lone handshake waits for nothing.
+/// The shortest pause that is waited for. Shorter ones are taken together: a lone handshake waits
+/// for nothing.
 const BURST: Duration = Duration::from_millis(5);
 
-/// See the module's documentation.
+/// The turns of a transport, one at a time.
 #[derive(Debug)]
 pub(crate) struct Turns {
-    /// When all that was done has been paused for.
+    /// The moment at which all that was done has been paused for.
     paid: Mutex<Instant>,
 }
 
@@ -36,7 +38,7 @@ impl Default for Turns {
 #[derive(Debug)]
 pub(crate) struct Turn<'a> {
     paid: MutexGuard<'a, Instant>,
-    /// When the step began; none once it has ended.
+    /// The moment at which the step began; none once it has ended.
     began: Option<Instant>,
 }
 
@@ -45,9 +47,10 @@ impl Turns {
     ///
     /// # Cancel safety
     ///
-    /// Who stops waiting has no turn, and leaves the pause to the next.
+    /// Whoever stops waiting has no turn, and leaves the pause to the next.
     pub(crate) async fn take(&self) -> Turn<'_> {
         let paid = self.paid.lock().await;
+        // With the lock: those who come later wait behind, in their order.
         if paid.saturating_duration_since(Instant::now()) > BURST {
             sleep_until(*paid).await;
         }
@@ -91,7 +94,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn steps_take_a_quarter_of_the_time() {
-        let (turns, began) = (Turns::default(), Instant::now());
+        let turns = Turns::default();
+        let began = Instant::now();
         for _ in 0..100 {
             step(&turns, STEP).await;
         }

@@ -5,7 +5,7 @@ use rustls::pki_types::CertificateDer;
 use crate::anchor::Anchor;
 use crate::certificate::Authority;
 
-/// Why a certificate is not good.
+/// The reason why a certificate is not good.
 #[derive(Debug)]
 pub(crate) enum VerifyError {
     /// More was shown than is looked at.
@@ -20,7 +20,7 @@ pub(crate) enum VerifyError {
     IntermediateNotCurrent { subject: String, not_before_ms: u64, not_after_ms: u64 },
     /// It was revoked, or one between it and the CA, on every path that there is.
     Revoked,
-    /// What the verifier says.
+    /// Another fault, as the verifier tells it.
     Verifier(webpki::Error),
 }
 
@@ -34,25 +34,17 @@ impl VerifyError {
         }
     }
 
-    /// The same, and if it is a matter of time and not of the end's own certificate, which of the
-    /// others it is of: the verifier does not say.
+    /// Makes an error of the verifier's. If it is a matter of time and not of the end's own
+    /// certificate, finds out which of the others it is of: the verifier does not say.
     pub(crate) fn of_path(
         error: webpki::Error,
         end_entity: &CertificateDer<'_>,
         others: &[CertificateDer<'_>],
         now_ms: u64,
     ) -> Self {
-        let is_told = |read: &Authority| match &error {
-            webpki::Error::CertExpired { not_after, .. } => {
-                read.not_after_ms / 1000 == not_after.as_secs()
-            }
-            webpki::Error::CertNotValidYet { not_before, .. } => {
-                read.not_before_ms / 1000 == not_before.as_secs()
-            }
-            _ => false,
-        };
         let not_current = |der: &CertificateDer<'_>| {
-            Authority::of(der).ok().filter(|read| !read.is_current(now_ms) && is_told(read))
+            let read = Authority::of(der).ok()?;
+            (!read.is_current(now_ms) && tells_of(&error, &read)).then_some(read)
         };
         if not_current(end_entity).is_some() {
             return error.into();
@@ -63,6 +55,19 @@ impl VerifyError {
             }
             None => error.into(),
         }
+    }
+}
+
+/// Returns true if an error is about the time of this certificate, by the moment that it names.
+fn tells_of(error: &webpki::Error, read: &Authority) -> bool {
+    match error {
+        webpki::Error::CertExpired { not_after, .. } => {
+            read.not_after_ms / 1000 == not_after.as_secs()
+        }
+        webpki::Error::CertNotValidYet { not_before, .. } => {
+            read.not_before_ms / 1000 == not_before.as_secs()
+        }
+        _ => false,
     }
 }
 

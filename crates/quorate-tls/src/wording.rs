@@ -1,11 +1,11 @@
-//! What other libraries say by names and bytes, in words.
+//! Words for what other libraries say by names and bytes.
 
 use std::fmt;
 
 use rustls::AlertDescription;
 use rustls::pki_types::{PrivateKeyDer, pem};
 
-/// What is wrong with a PEM file; never the bytes of it.
+/// Says what is wrong with a PEM file, without a byte of it: it may be a key.
 pub(crate) fn of_pem(error: &pem::Error) -> &'static str {
     match error {
         pem::Error::MissingSectionEnd { .. } => {
@@ -22,7 +22,7 @@ pub(crate) fn of_pem(error: &pem::Error) -> &'static str {
     }
 }
 
-/// What the verifier says of a certificate or of a list of revocations.
+/// Says what the verifier has found in a certificate or in a list of revocations.
 pub(crate) fn of_verifier(error: &webpki::Error) -> String {
     use webpki::Error as E;
     let words = match error {
@@ -61,7 +61,7 @@ pub(crate) fn of_verifier(error: &webpki::Error) -> String {
     words.to_owned()
 }
 
-/// An alert of TLS.
+/// Names an alert of TLS.
 pub(crate) fn of_alert(alert: AlertDescription) -> String {
     match alert.as_str() {
         Some(name) => words(name).replace("unknown ca", "unknown CA"),
@@ -69,7 +69,7 @@ pub(crate) fn of_alert(alert: AlertDescription) -> String {
     }
 }
 
-/// What rustls says of the other end.
+/// Says what rustls has found at the other end.
 pub(crate) fn of_tls(error: &rustls::Error) -> String {
     match error {
         rustls::Error::PeerMisbehaved(why) => named(why),
@@ -82,13 +82,14 @@ pub(crate) fn of_tls(error: &rustls::Error) -> String {
     }
 }
 
-/// The name that code has for something, in words and without what stands beside it.
+/// Writes the name that code has for something in words, without what stands beside it.
 pub(crate) fn named(code: &impl fmt::Debug) -> String {
     let text = format!("{code:?}");
     let end = text.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(text.len());
     words(&text[..end])
 }
 
+/// Writes a name in words: `UnknownCA` is "unknown ca".
 fn words(name: &str) -> String {
     let mut words = String::new();
     let mut is_after_small = false;
@@ -102,7 +103,7 @@ fn words(name: &str) -> String {
     words
 }
 
-/// What kind of private key it is that the provider does not take.
+/// Says what kind of private key it is that the provider does not take.
 pub(crate) fn of_key(key: &PrivateKeyDer<'_>) -> &'static str {
     /// The curves that some providers have and others have not, as DER names them.
     const CURVES: [(&[u8], &str); 2] = [
@@ -110,9 +111,12 @@ pub(crate) fn of_key(key: &PrivateKeyDer<'_>) -> &'static str {
         (&[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a], "on the curve secp256k1"),
     ];
     let der = key.secret_der();
-    let has = |oid: &[u8]| der.windows(oid.len()).any(|window| window == oid);
-    let found = CURVES.into_iter().find(|(oid, _)| has(oid));
-    found.map_or("damaged, or of a kind that is not known here", |(_, name)| name)
+    for (oid, name) in CURVES {
+        if der.windows(oid.len()).any(|window| window == oid) {
+            return name;
+        }
+    }
+    "damaged, or of a kind that is not known here"
 }
 
 #[cfg(test)]
