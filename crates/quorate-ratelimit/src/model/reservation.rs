@@ -37,7 +37,7 @@ use crate::model::earlier_form::{Charge, FormNumber};
 use crate::model::named_limit::NamedLimit;
 use crate::rule::Rule;
 use crate::rule::cell::{TAG_SHIFT, confirm, marked};
-use crate::rule::lapse::{COUNTED, LapseClock, Lapsed, Lapsing, MAX_UNITS};
+use crate::rule::lapse::{LapseClock, Lapsed, Lapsing, MAX_UNITS, Rolled};
 use crate::rule::operation::{Operation, Request};
 use crate::rule::sliding::Sliding;
 use crate::rule::verdict::{NANOS_PER_MS, Ruling, Verdict};
@@ -56,8 +56,10 @@ const NAMES_FORM: u64 = 1 << (AGE_SHIFT - 1);
 const SINCE_MASK: u64 = NAMES_FORM - 1;
 /// Bits of its slice.
 const SLICE_BITS: u32 = 34;
-/// Bits of the age above it, and of that in the last word.
-const AGE_BITS: (u32, u32) = (13, 2);
+/// Bits of the age above it.
+const HIGH_AGE_BITS: u32 = 13;
+/// Bits of the age in the last word.
+const LOW_AGE_BITS: u32 = 2;
 /// The place of the form of the limit above both; a bit is left between.
 const FORM_SHIFT: u32 = 48;
 
@@ -86,9 +88,9 @@ impl Reservation {
         // One that has ended is settled under none; the bug that does so takes the present one.
         let names_form = last & NAMES_FORM != 0 && slice.is_some();
         let form = if names_form { named } else { present };
-        let high_age = slice.map_or(0, |_| second >> SLICE_BITS & ((1 << AGE_BITS.0) - 1));
-        let low_age = last >> AGE_SHIFT & ((1 << AGE_BITS.1) - 1);
-        let age = (high_age << AGE_BITS.1 | low_age) as u16;
+        let high_age = slice.map_or(0, |_| second >> SLICE_BITS & ((1 << HIGH_AGE_BITS) - 1));
+        let low_age = last >> AGE_SHIFT & ((1 << LOW_AGE_BITS) - 1);
+        let age = (high_age << LOW_AGE_BITS | low_age) as u16;
         let since_ms = last & SINCE_MASK;
         let is_one = last >> TAG_SHIFT == RESERVATION_TAG;
         is_one.then_some(Self { units, slice, since_ms, form, age })
@@ -97,9 +99,9 @@ impl Reservation {
     fn write(self, cell: &mut Cell, expires: GroupTime) {
         let Self { units, slice, since_ms, form, age } = self;
         let age = u64::from(age);
-        let above = u64::from(form) << FORM_SHIFT | age >> AGE_BITS.1 << SLICE_BITS;
+        let above = u64::from(form) << FORM_SHIFT | age >> LOW_AGE_BITS << SLICE_BITS;
         let second = slice.map_or(Self::ENDED, |slice| slice | above);
-        let low_age = (age & ((1 << AGE_BITS.1) - 1)) << AGE_SHIFT;
+        let low_age = (age & ((1 << LOW_AGE_BITS) - 1)) << AGE_SHIFT;
         let last = since_ms.min(SINCE_MASK) | NAMES_FORM | low_age;
         let words = [units, second, last | RESERVATION_TAG << TAG_SHIFT];
         cell.set(Value { words, expires });
@@ -128,8 +130,9 @@ pub(crate) struct ReservedKey<'a> {
 impl ReservedKey<'_> {
     /// Gives back what was reserved of the key and has lapsed; decides nothing.
     pub(crate) fn settle(&mut self) {
-        let (held, lapsed) = self.roll();
+        let Rolled { held, lapsed } = self.roll();
         let rule = &self.named.rule;
+        // The present window, without deciding anything in the cell itself.
         let mut bare = Cell::new(self.named.present(self.limit.value()).0);
         let window = rule.decide(&mut bare, Request::PEEK, self.context).window;
         let now = self.context.now().0;
@@ -187,11 +190,12 @@ impl ReservedKey<'_> {
 
     /// Forgets what was reserved of the key, which is reset: nothing of it is given back.
     pub(crate) fn forget(&mut self) {
-        let (mut held, _) = self.roll();
+        let mut held = self.roll().held;
         if held.total() > 0 {
             held.forget();
             let expires = self.reserved.value().map_or(GroupTime(0), |value| value.expires);
             let value = self.clock().value(held, self.context);
+            // It has to outlive the reservations, which are told by it that they were forgotten.
             self.reserved.set(Value { expires: value.expires.max(expires), ..value });
         }
     }
@@ -199,7 +203,7 @@ impl ReservedKey<'_> {
     /// Takes units and notes that they are reserved.
     pub(crate) fn reserve(&mut self, reservation: &mut Cell, amount: u64) -> Ruling {
         self.settle();
-        let (mut held, _) = self.roll();
+        let mut held = self.roll().held;
         if let Some(known) = Reservation::of(reservation, self.named.form) {
             // Asked for again, for the first answer was lost.
             confirm(reservation);
@@ -238,7 +242,7 @@ impl ReservedKey<'_> {
     /// since was given back by time.
     pub(crate) fn commit(&mut self, reservation: &mut Cell, actual: u64) -> Ruling {
         self.settle();
-        let (mut held, _) = self.roll();
+        let mut held = self.roll().held;
         let Some(known) = Reservation::of(reservation, self.named.form) else {
             return Ruling::new(Verdict::Ended);
         };
@@ -303,7 +307,7 @@ impl ReservedKey<'_> {
     /// Returns what is reserved of the key at present, and what has lapsed since that was written.
     /// If the limit has become another meanwhile that is nothing: what was reserved under that form
     /// stays taken.
-    fn roll(&self) -> (Lapsing, [Lapsed; COUNTED]) {
+    fn roll(&self) -> Rolled {
         let present = self.named.reserved(self.reserved.value(), TERM_NANOS, self.context);
         self.clock().roll(present.as_ref(), self.context.steady())
     }

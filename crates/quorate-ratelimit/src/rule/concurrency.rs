@@ -73,7 +73,7 @@ impl Concurrency {
     /// Decides about a peek, at this steady time; permits are taken one by one, by
     /// [`Concurrency::decide_permit`].
     pub(crate) fn decide(&self, cell: &Cell, request: Request, now: GroupTime) -> Ruling {
-        let (held, _) = self.slices.roll(cell.value(), now);
+        let held = self.slices.roll(cell.value(), now).held;
         match request.operation {
             Operation::Peek => {
                 let units = request.amount.max(1);
@@ -83,6 +83,7 @@ impl Concurrency {
         }
     }
 
+    /// Takes, renews or gives back a permit, in its own cell beside the key's.
     pub(crate) fn decide_permit(
         &self,
         cell: &mut Cell,
@@ -91,7 +92,8 @@ impl Concurrency {
         context: DecideContext,
     ) -> Ruling {
         let now = context.steady();
-        let (mut held, _) = self.slices.roll(cell.value(), now);
+        let mut held = self.slices.roll(cell.value(), now).held;
+        // Of one that has lapsed the cell may still be there, and says nothing.
         let known = self.permit(permit).filter(|known| held.counts(known.slice));
         let open = known.filter(|known| known.units > 0);
         match request {
@@ -179,18 +181,18 @@ impl Concurrency {
 
     /// Returns all units held at this steady time.
     pub(crate) fn used(&self, value: &Value, at: u64) -> u64 {
-        self.slices.roll(Some(value), GroupTime(at)).0.total()
+        self.slices.roll(Some(value), GroupTime(at)).held.total()
     }
 
     /// Keeps in `delta` what was taken locally, less what was given back of it.
     pub(crate) fn accumulate(&self, before: Option<&Value>, after: &Value, delta: &mut Delta) {
         let Some(after) = self.slices.read(Some(after)) else { return };
         let at = GroupTime(after.number().saturating_mul(self.slices.length()));
-        let (before, _) = self.slices.roll(before, at);
+        let before = self.slices.roll(before, at).held;
         let known = Value { words: delta.words, expires: GroupTime::MAX };
-        let (mut known, _) = self.slices.roll(Some(&known), at);
-        known.move_on(&before, &after);
-        delta.words = self.slices.words(known);
+        let mut moved = self.slices.roll(Some(&known), at).held;
+        moved.move_on(&before, &after);
+        delta.words = self.slices.words(moved);
     }
 
     /// Counts what is still held of what was taken locally. Bounded by the max in each slice,
@@ -203,7 +205,7 @@ impl Concurrency {
     ) -> Option<(Value, u64)> {
         let taken = Value { words: delta.words, expires: GroupTime::MAX };
         let local = self.slices.read(Some(&taken))?;
-        let (mut held, _) = self.slices.roll(value, context.steady());
+        let mut held = self.slices.roll(value, context.steady()).held;
         let units = held.merge(&local, self.max);
         (units > 0).then(|| (self.slices.value(held, context), units))
     }

@@ -41,7 +41,7 @@ const AGES: u16 = (1 << (LOW_AGE_BITS + HIGH_AGE_BITS)) - 1;
 /// The shortest slice that has numbers of 34 bits, in nanoseconds.
 const NOT_SHORT: u64 = 2_000_000_000;
 
-/// The length of slices, and what their cells are told by.
+/// The length of slices, and the tag that their cells are told by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LapseClock {
     slice: Divisor,
@@ -57,6 +57,14 @@ pub(crate) struct Lapsing {
     counts: [u64; COUNTED],
     /// Counts how often all units were forgotten, up to 32,767 and then from 0.
     age: u16,
+}
+
+/// A cell as it is at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rolled {
+    pub(crate) held: Lapsing,
+    /// The units that have lapsed since the cell was written, by their slices.
+    pub(crate) lapsed: [Lapsed; COUNTED],
 }
 
 /// Units of one slice that count no more.
@@ -99,15 +107,12 @@ impl LapseClock {
         if self.slice.get() >= NOT_SHORT { NUMBER_BITS - HIGH_AGE_BITS } else { NUMBER_BITS }
     }
 
-    /// Reads a cell as it is at this steady time, and what has lapsed since it was written. Time
-    /// that goes back leaves the slice where it is.
-    pub(crate) fn roll(
-        &self,
-        value: Option<&Value>,
-        now: GroupTime,
-    ) -> (Lapsing, [Lapsed; COUNTED]) {
+    /// Reads a cell as it is at this steady time. Time that goes back leaves the slice where it is.
+    pub(crate) fn roll(&self, value: Option<&Value>, now: GroupTime) -> Rolled {
         let mut lapsed = [Lapsed { start: 0, units: 0 }; COUNTED];
-        let Some(mut held) = self.read(value) else { return (self.none(now), lapsed) };
+        let Some(mut held) = self.read(value) else {
+            return Rolled { held: self.none(now), lapsed };
+        };
         let present = self.number(now).max(held.number);
         for (age, lapsed) in lapsed.iter_mut().enumerate() {
             let number = held.number.saturating_sub(age as u64);
@@ -116,10 +121,11 @@ impl LapseClock {
                 *lapsed = Lapsed { start, units: std::mem::take(&mut held.counts[age]) };
             }
         }
+        // What lapsed is 0 by now: the counts that come round to the front are empty.
         let passed = usize::try_from(present - held.number).unwrap_or(COUNTED).min(COUNTED);
         held.counts.rotate_right(passed % COUNTED);
         held.number = present;
-        (held, lapsed)
+        Rolled { held, lapsed }
     }
 
     /// Makes a cell with these units, until the last of them lapses.
@@ -169,7 +175,7 @@ impl LapseClock {
 }
 
 impl Lapsing {
-    /// Number of the present slice.
+    /// Returns the number of the present slice.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
@@ -292,7 +298,8 @@ mod tests {
             let mut taken = SLICES.none(GroupTime(now));
             taken.add(5);
             let value = value(taken);
-            let counts = |later: u64| SLICES.roll(Some(&value), GroupTime(now + later)).0.total();
+            let counts =
+                |later: u64| SLICES.roll(Some(&value), GroupTime(now + later)).held.total();
             assert_eq!(counts(TERM), 5, "after a term they count");
             assert_eq!(counts(TERM + TERM / 2), 0);
             assert!(value.expires.0 > now + TERM && value.expires.0 <= now + TERM * 3 / 2);
@@ -303,14 +310,14 @@ mod tests {
     fn what_has_lapsed_is_told_once_and_with_its_slice() {
         let value = value(held(20, [1, 2, 3]));
         let at = |number: u64| SLICES.roll(Some(&value), GroupTime(number * TERM / 2));
-        let (rolled, lapsed) = at(21);
+        let Rolled { held: rolled, lapsed } = at(21);
         assert_eq!(rolled, held(21, [0, 1, 2]));
         let units = lapsed.map(|lapsed| lapsed.units);
         assert_eq!((units, lapsed[2].start), ([0, 0, 3], 18 * TERM / 2));
-        assert_eq!(at(22).0, held(22, [0, 0, 1]));
-        let (rolled, lapsed) = at(99);
+        assert_eq!(at(22).held, held(22, [0, 0, 1]));
+        let Rolled { held: rolled, lapsed } = at(99);
         assert_eq!((rolled.total(), lapsed.map(|lapsed| lapsed.units)), (0, [1, 2, 3]));
-        assert_eq!(at(5).0, held(20, [1, 2, 3]), "time that goes back changes nothing");
+        assert_eq!(at(5).held, held(20, [1, 2, 3]), "time that goes back changes nothing");
     }
 
     #[test]
