@@ -164,12 +164,13 @@ impl TableDecider<'_> {
         let mut shadowed: u64 = 0;
         let mut reserved: u64 = 0;
         let mut crossed: [u64; 2] = [0; 2];
-        let mut shown: Option<(usize, Ruling, bool)> = None;
+        let mut shown: Option<Shown> = None;
         for (index, (item, cell)) in items.iter().zip(&mut *cells).enumerate() {
             let (named, request) = match self.read(index, item) {
                 Ok(read) => read,
                 Err(answer) => return answer,
             };
+            // Asked only: one of the items behind it may deny.
             let ruling = self.decide_one(named, cell, request.asked());
             match ruling.verdict {
                 Verdict::Allowed => {}
@@ -184,15 +185,12 @@ impl TableDecider<'_> {
                 *all |= u64::from(crossed) << index;
             }
             units = units.saturating_add(taken(request, &ruling));
-            let is_shadow = named.limit.is_shadow;
-            let is_shown = |(_, shown, shadow): &(usize, Ruling, bool)| {
-                is_tighter((&ruling, is_shadow), (shown, *shadow))
-            };
-            if shown.as_ref().is_none_or(is_shown) {
-                shown = Some((index, ruling, is_shadow));
+            let candidate = Shown { index, ruling, is_shadow: named.limit.is_shadow };
+            if shown.as_ref().is_none_or(|shown| candidate.rank() > shown.rank()) {
+                shown = Some(candidate);
             }
         }
-        let Some((index, ruling, _)) = shown else {
+        let Some(Shown { index, ruling, .. }) = shown else {
             return Answer::default();
         };
         let is_denied = denying != 0;
@@ -317,11 +315,19 @@ pub(crate) fn taken(request: Request, ruling: &Ruling) -> u64 {
     }
 }
 
-/// Returns true if a caller learns more from `ruling` than from `shown`, each with whether it is of
-/// a shadow: what keeps nobody out tells nobody how much is left.
-fn is_tighter(ruling: (&Ruling, bool), shown: (&Ruling, bool)) -> bool {
-    let rank = |(o, is_shadow): (&Ruling, bool)| {
-        (o.verdict == Verdict::Denied, !is_shadow, o.retry_after, u64::MAX - o.remaining)
-    };
-    rank(ruling) > rank(shown)
+/// The ruling of several that the answer speaks of.
+struct Shown {
+    /// The place of its item.
+    index: usize,
+    ruling: Ruling,
+    is_shadow: bool,
+}
+
+impl Shown {
+    /// Ranks rulings by how much a caller learns from them. A shadow keeps nobody out, so how much
+    /// of it is left tells nobody anything.
+    fn rank(&self) -> impl Ord {
+        let Ruling { verdict, retry_after, remaining, .. } = self.ruling;
+        (verdict == Verdict::Denied, !self.is_shadow, retry_after, u64::MAX - remaining)
+    }
 }
