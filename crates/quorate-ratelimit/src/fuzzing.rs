@@ -54,7 +54,7 @@ pub fn reservation_keys(key: &Key, id: u8) -> [Vec<u8>; 2] {
 
 /// The key of what an acquire with an idempotency key leaves behind.
 pub fn record_key(key: &Key, amount: u64, id: u8) -> Vec<u8> {
-    idempotency::key(&[id], &[Item { key: key.as_ref(), args: [amount, 0] }]).as_ref().to_vec()
+    idempotency::key(&[id], &[Operation::Acquire.item(key.as_ref(), amount)]).as_ref().to_vec()
 }
 
 /// Takes bytes as numbers, zero when there are none left.

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use quorate::{Item, Mode, Model};
+use quorate::{Mode, Model};
 
 use super::{Alone, SECOND, START, Store, key, merge};
 use crate::limit::Limit;
 use crate::limit::without_primary::WithoutPrimary;
 use crate::model::answer::code::{ALLOWED, DENIED};
 use crate::model::side_cell::SideCell;
-use crate::rule::operation::SideOperation;
+use crate::rule::operation::{Operation, SideOperation};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -25,7 +25,7 @@ fn a_limit_may_say_what_the_group_does_not() {
     ]);
     let mode = |names: &[&str], mode: Mode| {
         let keys: Vec<_> = names.iter().map(|name| key(name)).collect();
-        let items: Vec<_> = keys.iter().map(|key| Item { key, args: [1, 0] }).collect();
+        let items: Vec<_> = keys.iter().map(|key| Operation::Acquire.item(key, 1)).collect();
         store.model.mode_of(&items, mode)
     };
     for group in [Mode::Strict, Mode::Relaxed] {
@@ -36,12 +36,12 @@ fn a_limit_may_say_what_the_group_does_not() {
         assert_eq!(mode(&["share", "group"], group), group);
         // What is reserved is the group's to settle.
         let (key, own) = (key("open"), SideCell::Reservation.key(&[b"r"]));
-        let items = [&key[..], own.as_ref()].map(|key| Item { key, args: [1, 0] });
+        let items = [&key[..], own.as_ref()].map(|key| Operation::Acquire.item(key, 1));
         assert_eq!(store.model.mode_of(&items, group), Mode::Strict);
     }
 }
 
-/// Whether a group merges what others say that they decided alone.
+/// A group merges what others say that they decided alone only if some limit lets them.
 #[test]
 fn some_limit_must_let_a_peer_of_a_strict_group_decide_alone() {
     let limit = Limit::per_second(1);
@@ -105,7 +105,7 @@ fn a_permit_of_a_peer_whose_clock_is_ahead_is_known_when_it_is_merged() {
     let mut alone = Alone::new(&store);
     alone.now += 100 * SECOND;
     let (key, own) = (key("j"), SideCell::Permit.key(&[&key("j"), &[1]]));
-    let take = Item { key: &key, args: [1, SideOperation::TakePermit.argument()] };
+    let take = SideOperation::TakePermit.item(&key, 1);
     assert_eq!(alone.decide(&[take, own.item()]).code, ALLOWED);
     let deltas = alone.deltas;
     merge(&mut store, &deltas);

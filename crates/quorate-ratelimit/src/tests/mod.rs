@@ -143,7 +143,7 @@ impl Store {
         }
         let key = key(name);
         let reserved = SideCell::Reserved.key(&[&key]);
-        self.decide(&[Item { key: &key, args: [amount, 0] }, reserved.item()])
+        self.decide(&[Operation::Acquire.item(&key, amount), reserved.item()])
     }
 
     pub(crate) fn change(&mut self, limits: &[(&str, Limit)], carry: Carry) -> Result<u64, String> {
@@ -193,7 +193,7 @@ impl<'a> Alone<'a> {
 
     pub(crate) fn acquire(&mut self, name: &str, amount: u64) -> Told {
         let key = key(name);
-        self.decide(&[Item { key: &key, args: [amount, 0] }])
+        self.decide(&[Operation::Acquire.item(&key, amount)])
     }
 }
 

@@ -63,7 +63,7 @@ proptest! {
             let asked: Vec<_> = keys.iter().zip(&amounts).map(item).collect();
             let items: Vec<_> = asked
                 .iter()
-                .map(|(key, amount)| Item { key: key.as_ref(), args: [*amount, 0] })
+                .map(|(key, amount)| Operation::Acquire.item(key.as_ref(), *amount))
                 .collect();
             let mut cells: Vec<_> = values.iter().map(|value| Cell::new(*value)).collect();
             let answer = limits.model().decide(&items, &mut cells, GroupTime(START));
@@ -107,7 +107,7 @@ fn an_amount_above_the_capacity_is_no_denial() {
 fn keys_without_a_known_limit_are_answered_so() {
     let one = OneKey::new(Limit::per_second(1));
     for key in [&b"abc"[..], b"", b"abcdefgh"] {
-        let item = Item { key, args: [1, 0] };
+        let item = Operation::Acquire.item(key, 1);
         let mut cell = Cell::new(None);
         let answer = one.model.decide(&[item], std::slice::from_mut(&mut cell), GroupTime(START));
         assert_eq!((answer.code, answer.units, cell.is_changed()), (2, 0, false));
@@ -129,7 +129,7 @@ fn the_answer_to_several_items_speaks_of_the_tightest() {
         .build()
         .expect("usable");
     let keys = ["wide", "narrow", "slow"].map(|name| limits.key(name, "k").expect("known"));
-    let items = |amount| keys.each_ref().map(|key| Item { key: key.as_ref(), args: [amount, 0] });
+    let items = |amount| keys.each_ref().map(|key| Operation::Acquire.item(key.as_ref(), amount));
     let mut cells = [Cell::new(None); 3];
     let first = limits.model().decide(&items(2), &mut cells, GroupTime(START));
     assert_eq!((first.code, first.units, first.words[5]), (ALLOWED, 6, 1));

@@ -47,7 +47,7 @@ impl OneKey {
     }
 
     fn item(&self, amount: u64) -> Item<'_> {
-        Item { key: self.key.as_ref(), args: [amount, 0] }
+        Operation::Acquire.item(self.key.as_ref(), amount)
     }
 
     /// Decides as the store does: an expired cell is absent, a changed one is written.
