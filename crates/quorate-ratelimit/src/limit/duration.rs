@@ -26,7 +26,8 @@ pub(crate) struct Period(pub(crate) Duration);
 
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (millis, nanos) = (self.0.as_millis(), self.0.as_nanos());
+        let millis = self.0.as_millis();
+        let nanos = self.0.as_nanos();
         if !nanos.is_multiple_of(1_000_000) {
             return write!(f, "{nanos}ns");
         }

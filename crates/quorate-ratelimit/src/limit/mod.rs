@@ -107,7 +107,7 @@ impl Limit {
         Self { kind, burst: None, is_shadow: false, without_primary, alerts: [0; 2] }
     }
 
-    /// `amount` units each second.
+    /// Admits `amount` units each second.
     ///
     /// # Examples
     ///
@@ -119,7 +119,7 @@ impl Limit {
         Self::rate(amount, SECOND)
     }
 
-    /// `amount` units each minute.
+    /// Admits `amount` units each minute.
     ///
     /// # Examples
     ///
@@ -131,7 +131,7 @@ impl Limit {
         Self::rate(amount, MINUTE)
     }
 
-    /// `amount` units each hour.
+    /// Admits `amount` units each hour.
     ///
     /// # Examples
     ///
@@ -143,7 +143,7 @@ impl Limit {
         Self::rate(amount, HOUR)
     }
 
-    /// `amount` units each day of 24 hours.
+    /// Admits `amount` units each day of 24 hours.
     ///
     /// # Examples
     ///
@@ -155,7 +155,7 @@ impl Limit {
         Self::rate(amount, DAY)
     }
 
-    /// `amount` units each `period`: whole milliseconds, 1 ms to 366 days.
+    /// Admits `amount` units each `period`: whole milliseconds, 1 ms to 366 days.
     ///
     /// # Examples
     ///
@@ -171,7 +171,7 @@ impl Limit {
         Self::rate(amount, period)
     }
 
-    /// `max` units in each window of `length`, aligned to the Unix epoch.
+    /// Admits `max` units in each window of `length`, aligned to the Unix epoch.
     ///
     /// `length` is a whole number of milliseconds, 1 ms to 366 days.
     ///
@@ -189,8 +189,8 @@ impl Limit {
         Self::of(Kind::Window { max, length })
     }
 
-    /// `max` units in any time of `length`: in group time no such time, its end left out, sees
-    /// more than `max` units admitted, whatever comes when.
+    /// Admits `max` units in any time of `length`: in group time no such time, its end left out,
+    /// sees more than `max` units admitted, whatever comes when.
     ///
     /// A unit counts for `length` from when it was taken on, and then no longer than to the end of
     /// its slice of time: a slice is a thirty-second of `length` if `max` is below 8, a sixteenth
@@ -233,8 +233,8 @@ impl Limit {
         Self::of(Kind::Sliding { max, length })
     }
 
-    /// About `max` units in the time of `length` before each decision, by two counters: what the
-    /// present window of that length has, and the part of the one before it that still lies
+    /// Admits about `max` units in the time of `length` before each decision, by two counters: what
+    /// the present window of that length has, and the part of the one before it that still lies
     /// within.
     ///
     /// If units come evenly, no time of `length` has more than `max`. At worst one has up to twice
@@ -257,7 +257,7 @@ impl Limit {
         Self::of(Kind::ApproximateSliding { max, length })
     }
 
-    /// `max` units in each window of a calendar; with the feature `calendar`.
+    /// Admits `max` units in each window of a calendar; with the feature `calendar`.
     ///
     /// # Examples
     ///
@@ -271,7 +271,7 @@ impl Limit {
         Self::of(Kind::Calendar { max, calendar })
     }
 
-    /// A number that is added to and subtracted from: [`RateLimiter::debit`] adds,
+    /// Counts, by a number that is added to and subtracted from: [`RateLimiter::debit`] adds,
     /// [`RateLimiter::refund`] subtracts at most what is there, and `Decision::used` is the count.
     /// It denies nothing and never begins anew. Use `Acknowledge::Majority` where none of it may
     /// get lost.
@@ -293,9 +293,9 @@ impl Limit {
         Self::of(Kind::Counter)
     }
 
-    /// At most `max` permits at once, below 2^42: taken by [`RateLimiter::permit`], given back when
-    /// the [`Permit`] is dropped, and free by themselves between one and one and a half leases
-    /// after their holder was last heard of. The lease is 30 s; see [`Limit::lease`].
+    /// Gives at most `max` permits at once, below 2^42: taken by [`RateLimiter::permit`], given
+    /// back when the [`Permit`] is dropped, and free by themselves between one and one and a half
+    /// leases after their holder was last heard of. The lease is 30 s; see [`Limit::lease`].
     ///
     /// [`RateLimiter::permit`]: crate::RateLimiter::permit
     /// [`Permit`]: crate::Permit
@@ -375,7 +375,7 @@ impl Limit {
         self
     }
 
-    /// The most units of a rate that are admitted at once: the capacity of its bucket.
+    /// Sets the most units of a rate that are admitted at once: the capacity of its bucket.
     ///
     /// Default: the amount of the rate, so that `per_second(100)` admits 100 at once and
     /// `per_day(100)` too. A bucket that is full again takes no memory; the time it takes to fill,
@@ -431,7 +431,8 @@ impl Limit {
         self.is_shadow
     }
 
-    /// The most units that can be admitted at once: the burst of a rate, the max of a window.
+    /// Returns the most units that can be admitted at once: the burst of a rate, the max of a
+    /// window.
     ///
     /// # Examples
     ///

@@ -88,12 +88,12 @@ pub struct Decision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FollowUp {
     None,
-    /// It denies, which is noted.
+    /// Note that it denies.
     NoteDenial,
-    /// It denies a key of which something is reserved that may have lapsed: that is settled, and
-    /// the question is asked again.
+    /// Settle what is reserved of the key that it denies, for some of that may have lapsed, and ask
+    /// the question again.
     SettleReserved,
-    /// It has crossed thresholds of its limit, which are told: the first, the second.
+    /// Tell the thresholds of its limit that it has crossed: the first, the second.
     Alert([bool; 2]),
 }
 
@@ -163,7 +163,8 @@ impl Decision {
                 return Err(AcquireError::MissingLimit { limit: limit.to_owned(), revision });
             }
             code::NEVER_ADMITTED => {
-                let (limit, max) = (limit.to_owned(), words[word::LIMIT]);
+                let limit = limit.to_owned();
+                let max = words[word::LIMIT];
                 return Err(AcquireError::NeverAdmitted { limit, amount, max });
             }
             code::UNKNOWN_OPERATION => return Err(AcquireError::UnknownOperation),

@@ -51,7 +51,7 @@ impl HoldId {
         Self { key, nonce: draw() }
     }
 
-    /// The key of the limit's cell.
+    /// Returns the key of the limit's cell.
     pub(crate) fn key(&self) -> &[u8] {
         self.key.as_ref()
     }

@@ -62,11 +62,11 @@ impl RateLimiter {
 }
 
 impl Idempotent<'_> {
-    /// As [`RateLimiter::acquire`].
+    /// Takes an amount once for the idempotency key, as [`RateLimiter::acquire`] does without one.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Those of [`RateLimiter::acquire`].
     pub async fn acquire(
         self,
         limit: &str,
@@ -76,11 +76,12 @@ impl Idempotent<'_> {
         self.call(limit, key.as_ref(), amount, Operation::Acquire).await
     }
 
-    /// As [`RateLimiter::acquire_up_to`].
+    /// Takes as much of an amount as there is once for the idempotency key, as
+    /// [`RateLimiter::acquire_up_to`] does without one.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Those of [`RateLimiter::acquire_up_to`].
     pub async fn acquire_up_to(
         self,
         limit: &str,
@@ -90,11 +91,12 @@ impl Idempotent<'_> {
         self.call(limit, key.as_ref(), amount, Operation::AcquireUpTo).await
     }
 
-    /// As [`RateLimiter::acquire_all`], of at most 15 items.
+    /// Takes several amounts once for the idempotency key, at most 15, all or none, as
+    /// [`RateLimiter::acquire_all`] does without one.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Those of [`RateLimiter::acquire_all`].
     pub async fn acquire_all<K: AsRef<[u8]>>(
         self,
         items: &[(&str, K, u64)],
@@ -102,11 +104,11 @@ impl Idempotent<'_> {
         self.limiter.ask_all(items, Some(self.id)).await
     }
 
-    /// As [`RateLimiter::debit`].
+    /// Counts an amount once for the idempotency key, as [`RateLimiter::debit`] does without one.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Those of [`RateLimiter::debit`].
     pub async fn debit(
         self,
         limit: &str,
@@ -116,11 +118,12 @@ impl Idempotent<'_> {
         self.call(limit, key.as_ref(), amount, Operation::Debit).await
     }
 
-    /// As [`RateLimiter::refund`].
+    /// Gives an amount back once for the idempotency key, as [`RateLimiter::refund`] does without
+    /// one.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Those of [`RateLimiter::refund`].
     pub async fn refund(
         self,
         limit: &str,

@@ -31,24 +31,24 @@ const AGAIN: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FileChange {
-    /// The group decides by what it says now.
+    /// The group decides by what the file says now.
     Taken {
         /// The revision of the group's limits.
         revision: u64,
     },
-    /// It cannot be read, or breaks a rule: the limits are what they were.
+    /// The file cannot be read, or breaks a rule: the limits are what they were.
     Refused {
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// It is usable, and was not taken up: it is tried again, unless this peer is shutting down.
-    /// What fails again for the same reason is told once a minute.
+    /// The file is usable, and was not taken up: it is tried again, unless this peer is shutting
+    /// down. A failure that goes on for the same reason is told once a minute.
     Failed {
-        /// Why.
+        /// The reason.
         error: PolicyError,
     },
-    /// The group decides by other limits than it says, and goes on with them: told at the start,
-    /// and when the group's limits were changed by something else.
+    /// The group decides by other limits than the file says, and goes on with them: told at the
+    /// start, and when the group's limits were changed by something else.
     Differs {
         /// The revision of the group's limits; 0 if they are those of the code.
         revision: u64,
@@ -75,7 +75,7 @@ impl fmt::Display for FileChange {
     }
 }
 
-/// A limits file, and how the group goes by it; made by [`RateLimiter::limits_file`].
+/// A limits file that the group goes by; made by [`RateLimiter::limits_file`].
 ///
 /// # Who wins
 ///
@@ -87,7 +87,7 @@ impl fmt::Display for FileChange {
 /// warning in the log, [`LimitsStatus::differing`](crate::LimitsStatus::differing)). Then change
 /// the group's limits to those of the file, or the file.
 ///
-/// Where [the file wins](Self::wins), the file of the primary holds, whatever else was asked for.
+/// If [the file wins](Self::wins), that of the primary holds, whatever else was asked for.
 #[must_use = "it does nothing until it is watched"]
 pub struct LimitsFile<R> {
     limiter: RateLimiter,
@@ -108,8 +108,8 @@ impl<R> fmt::Debug for LimitsFile<R> {
 }
 
 impl RateLimiter {
-    /// A limits file for the group to go by, once it is [watched](LimitsFile::watch). `read` makes
-    /// limits of its text, as `toml::from_str` does.
+    /// Names a limits file for the group to go by, once it is [watched](LimitsFile::watch). `read`
+    /// makes limits of its text, as `toml::from_str` does.
     ///
     /// # Examples
     ///
@@ -139,8 +139,8 @@ impl RateLimiter {
     }
 
     /// Has the group decide by what a limits file says whenever the file changes, from now on and
-    /// as long as the future is polled, or until it finds this peer shut down: spawn it. The same
-    /// as [`RateLimiter::limits_file`] with this carry, watched.
+    /// as long as the future is polled, or until it finds this peer shut down: spawn it. It is
+    /// [`RateLimiter::limits_file`] with this carry, watched.
     ///
     /// # Cancel safety
     ///
@@ -249,7 +249,7 @@ impl<R> LimitsFile<R> {
     }
 }
 
-/// The limits of a file's text.
+/// Makes limits of a file's text.
 fn usable<E: fmt::Display>(
     read: impl Fn(&str) -> Result<LimitsSpec, E>,
     text: &Result<String, String>,
@@ -262,7 +262,7 @@ fn usable<E: fmt::Display>(
     spec.build().map_err(|error| error.to_string())
 }
 
-/// Has the group go by what a file says.
+/// The one who has the group go by what a file says.
 struct Follower {
     limiter: RateLimiter,
     carry: Carry,
@@ -347,8 +347,8 @@ impl Follower {
                     PolicyError::Refused { reason } => reason,
                     error => error.to_string(),
                 };
-                let (revision, at) = (self.limiter.current().present().revision, Instant::now());
-                let refusal = Refusal { revision, at, reason: reason.clone() };
+                let revision = self.limiter.current().present().revision;
+                let refusal = Refusal { revision, at: Instant::now(), reason: reason.clone() };
                 let before = watch.refusal.replace(refusal);
                 if before.is_none_or(|it| (it.revision, &it.reason) != (revision, &reason)) {
                     told(FileChange::Refused { reason });
@@ -370,14 +370,15 @@ impl Follower {
         }
     }
 
-    /// A difference between the file and the group's limits that two looks in a row have found,
-    /// once.
+    /// Finds a difference between the file and the group's limits that two looks in a row have
+    /// found; each once.
     fn difference(&self, watch: &mut Watch) -> Option<FileChange> {
         let limits = watch.wanted.as_ref()?;
         let present = self.limiter.current().present();
         if is_same(watch.compared.as_ref(), &present) {
             return None;
         }
+        // Files and changes arrive one after the other: a difference of a moment is none.
         if !is_same(watch.found.as_ref(), &present) {
             watch.found = Some(present);
             return None;
@@ -405,9 +406,9 @@ struct Watch {
     failure: Option<(Discriminant<PolicyError>, Instant)>,
     /// The group's limits that the last look found.
     found: Option<Arc<Table>>,
-    /// Those that were compared with the file, and told if they are others.
+    /// The group's limits that were compared with the file, and told if they are others.
     compared: Option<Arc<Table>>,
-    /// Those that are what the file says.
+    /// The group's limits that were found to be what the file says.
     agreed: Option<Arc<Table>>,
 }
 
@@ -423,7 +424,7 @@ fn is_same(known: Option<&Arc<Table>>, present: &Arc<Table>) -> bool {
     known.is_some_and(|known| Arc::ptr_eq(known, present))
 }
 
-/// A reason may quote the file, which may be anything: it is printed, and nothing else. Lines stay
+/// Makes a reason fit to be printed: it may quote the file, which may be anything. Lines stay
 /// lines.
 fn printable(reason: &str) -> String {
     let mut printable = String::with_capacity(reason.len());
@@ -437,7 +438,7 @@ fn printable(reason: &str) -> String {
     printable
 }
 
-/// A file's text, or why there is none.
+/// Reads a file's text, or says why there is none.
 async fn text_of(file: &Path) -> Result<String, String> {
     let file = file.to_owned();
     let read = tokio::task::spawn_blocking(move || std::fs::read_to_string(file)).await;

@@ -36,9 +36,9 @@ pub struct Permit {
 
 /// The state of a guard; dropped, it has the permit given back.
 enum GuardState {
-    /// A task that renews it until it is told what becomes of it.
+    /// Renewed by a task, until that is told what becomes of it.
     Renewed { until: Arc<Until>, stop: Option<oneshot::Sender<Left>> },
-    /// Nothing: a shadow has no place for it, and none is lost.
+    /// Of a shadow: that has no place for it, and none is lost.
     Shadow { _lost: watch::Sender<bool> },
 }
 
@@ -134,18 +134,18 @@ impl Permit {
         Self { id, lease, is_lost, state: GuardState::Renewed { until, stop: Some(stop) } }
     }
 
-    /// Its name, which may travel.
+    /// Returns its name, which may travel.
     pub fn id(&self) -> &PermitId {
         &self.id
     }
 
-    /// The time that it is held without being renewed.
+    /// Returns the time that it is held without being renewed.
     pub fn lease(&self) -> Duration {
         self.lease
     }
 
-    /// The time that it is sure to be held if it is not renewed any more; zero once it is lost. It
-    /// is renewed meanwhile, as a rule.
+    /// Returns the time that it is sure to be held if it is not renewed any more; zero once it is
+    /// lost. It is renewed meanwhile, as a rule.
     pub fn left(&self) -> Duration {
         match &self.state {
             GuardState::Renewed { until, .. } if !*self.is_lost.borrow() => until.left(),

@@ -110,7 +110,7 @@ field!(time_zone, String, "time_zone takes a text, like \"Europe/Berlin\"");
 field!(window, String, "window takes a text, like \"60s\"");
 field!(without_primary, String, "without_primary takes a text, like \"share:0.3\"");
 
-/// The same of one that is true or false.
+/// Defines how a field is read that is true or false.
 macro_rules! flag {
     ($name:ident, $expected:literal) => {
         fn $name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {

@@ -282,7 +282,8 @@ impl NamedLimit {
     /// primary at any moment.
     fn soften(&self, ruling: &mut Ruling, amount: u64) {
         if ruling.verdict == Verdict::Never && amount <= self.limit.capacity() {
-            (ruling.verdict, ruling.retry_after) = (Verdict::Denied, SOON);
+            ruling.verdict = Verdict::Denied;
+            ruling.retry_after = SOON;
         }
     }
 
@@ -298,8 +299,8 @@ impl NamedLimit {
     fn accumulate_bare(&self, before: Option<&Value>, after: &Value, delta: &mut Delta) {
         let after = marked(*after, false);
         let tag = after.words[2] >> TAG_SHIFT;
-        let is_other = |share: &&Rule| share.tag() == tag && tag != self.rule.tag();
-        let Some(share) = self.share.as_ref().filter(is_other) else {
+        let is_of_share = |share: &&Rule| share.tag() == tag && tag != self.rule.tag();
+        let Some(share) = self.share.as_ref().filter(is_of_share) else {
             // Cells of an older form have become ones of the present by what was decided.
             let before = self.present(before).0;
             delta.words = self.carried(delta).words;

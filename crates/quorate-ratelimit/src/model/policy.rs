@@ -27,16 +27,17 @@ const MAX_EARLIER_FORMS: usize = 8;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Carry {
-    /// It is kept in units: who has used 80 of 100 has used 80 of 200, and may be beyond a lower
+    /// Units are kept: who has used 80 of 100 has used 80 of 200, and may be beyond a lower
     /// limit until that is paid back. Of a sliding window so full of merges that it only says "more
     /// than the max", it says that of the new max as well, until those units leave.
     #[default]
     Keep,
-    /// It is kept as a part: who has used 80 of 100 has used 160 of 200. Permits are kept as they
-    /// are.
+    /// The part is kept that they are of the limit: who has used 80 of 100 has used 160 of 200.
+    /// Permits are kept as they are.
     Proportional,
-    /// It is forgotten: keys of a limit that is changed begin anew. What is reserved of them counts
-    /// when it is committed, by what was used; permits stay held as long as the lease is the same.
+    /// All is forgotten: keys of a limit that is changed begin anew. What is reserved of them
+    /// counts when it is committed, by what was used; permits stay held as long as the lease is the
+    /// same.
     Reset,
 }
 

@@ -52,7 +52,8 @@ struct TwoCounts {
 }
 
 impl ApproximateSliding {
-    /// `max` units, at most [`MAX_APPROXIMATE`], in each `length` nanoseconds; none is zero.
+    /// Makes a window of `max` units, at most [`MAX_APPROXIMATE`], in each `length` nanoseconds;
+    /// none is zero.
     pub(crate) const fn new(max: u64, length: u64, salt: u64) -> Self {
         // Even, so that it is no fixed window's; not a multiple of 4, so that it is no counter's.
         let tag = fnv(1 ^ salt, &length.to_le_bytes()) >> (TAG_SHIFT + 1);
@@ -75,7 +76,8 @@ impl ApproximateSliding {
                         counts.current += taken;
                     }
                     Asked::Denied { wanted } => {
-                        (verdict, retry_after) = (Verdict::Denied, self.wait(counts, wanted, now));
+                        verdict = Verdict::Denied;
+                        retry_after = self.wait(counts, wanted, now);
                     }
                     Asked::Never => verdict = Verdict::Never,
                 }
@@ -100,15 +102,15 @@ impl ApproximateSliding {
             }
             Operation::Reset => {
                 granted = counts.current.saturating_add(counts.previous);
-                (counts.current, counts.previous) = (0, 0);
+                counts.current = 0;
+                counts.previous = 0;
             }
         }
-        if (counts.current, counts.previous) != (before.current, before.previous)
-            && request.effect == Effect::Take
-        {
+        if counts != before && request.effect == Effect::Take {
             cell.set(self.value(counts));
         }
-        let is_empty = (counts.current, counts.previous) == (0, 0);
+        let is_empty = counts.current == 0 && counts.previous == 0;
+        // What the present window has counts in part until the next one is over.
         let over = if counts.current > 0 {
             self.end(self.end(counts.start))
         } else {
@@ -247,7 +249,7 @@ impl ApproximateSliding {
         let local = self.rolled(TwoCounts { start, ..read }, counts.start);
         let current = local.current.min(self.max);
         let previous = local.previous.min(self.max);
-        if (current, previous) == (0, 0) {
+        if current == 0 && previous == 0 {
             return None;
         }
         counts.current = counts.current.saturating_add(current);
@@ -294,7 +296,7 @@ impl ApproximateSliding {
         [counts.start, counts.current, previous | self.tag << TAG_SHIFT]
     }
 
-    /// `None` if the words are not of this length: the cell counts as absent.
+    /// Reads a cell's words; `None` if they are not of this length: the cell counts as absent.
     #[inline]
     fn unpack(&self, words: &[u64; 3]) -> Option<TwoCounts> {
         let [start, current, last] = *words;
@@ -324,7 +326,8 @@ mod tests {
 
     #[test]
     fn a_clock_ahead_does_not_move_the_window_of_the_group() {
-        let (sliding, length) = (ApproximateSliding::new(10, 1000, 0), 1000);
+        let length = 1000;
+        let sliding = ApproximateSliding::new(10, length, 0);
         let local = TwoCounts { start: 9 * length, current: 3, previous: 4 };
         let delta = Delta { words: sliding.pack(local), units: 7 };
         let merged = sliding.merge(None, &delta, GroupTime(5 * length));

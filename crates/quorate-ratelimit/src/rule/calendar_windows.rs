@@ -21,16 +21,19 @@ use crate::limit::calendar::Calendar;
 #[derive(Debug)]
 pub(crate) struct CalendarWindows {
     calendar: Calendar,
-    /// `None` if it is unknown, which a check finds.
+    /// Its time zone; `None` if it is unknown, which a check finds.
     zone: Option<TimeZone>,
     /// The window that was asked for last: its start above its end, in seconds. All of them begin
     /// at a whole one.
     last: AtomicU64,
 }
 
-/// The first date of known windows, and the last.
+/// The first date of known windows.
 #[cfg(feature = "calendar")]
-const KNOWN: (Date, Date) = (Date::constant(2020, 1, 1), Date::constant(2100, 12, 31));
+const FIRST_KNOWN: Date = Date::constant(2020, 1, 1);
+/// The last date of known windows.
+#[cfg(feature = "calendar")]
+const LAST_KNOWN: Date = Date::constant(2100, 12, 31);
 
 #[cfg(feature = "calendar")]
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
@@ -53,7 +56,9 @@ impl CalendarWindows {
     #[inline]
     pub(crate) fn around(&self, at: u64) -> (u64, u64) {
         let last = self.last.load(Ordering::Relaxed);
-        let (start, end) = ((last >> 32) as u32, last as u32);
+        // One word, so that no other thread sees the start of one window with the end of another.
+        let start = (last >> 32) as u32;
+        let end = last as u32;
         if let window @ (first, after) = nanos(start, end)
             && first <= at
             && at < after
@@ -75,11 +80,11 @@ impl CalendarWindows {
         let Some(zone) = &self.zone else { return (0, NEVER) };
         let begins = |date: Date| begins(date, zone);
         let calendar = &self.calendar;
-        let first = match calendar.start_of(KNOWN.0) {
-            start if start < KNOWN.0 => calendar.next(start),
+        let first = match calendar.start_of(FIRST_KNOWN) {
+            start if start < FIRST_KNOWN => calendar.next(start),
             start => start,
         };
-        let last = calendar.start_of(KNOWN.1);
+        let last = calendar.start_of(LAST_KNOWN);
         let seconds = at / NANOS_PER_SECOND;
         if seconds < begins(first).into() {
             return (0, begins(first));
@@ -235,7 +240,8 @@ mod tests {
         ];
         for zone in zones {
             for calendar in units.map(|unit| unit.in_zone(zone)) {
-                let (starts, windows) = (all(&calendar), CalendarWindows::new(&calendar));
+                let starts = all(&calendar);
+                let windows = CalendarWindows::new(&calendar);
                 // Of days, some hundred: of all else, all.
                 let step = starts.len() / 700 + 1;
                 for pair in starts.windows(2).step_by(step) {

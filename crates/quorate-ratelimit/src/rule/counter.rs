@@ -35,7 +35,7 @@ impl Counter {
         self.count(Some(value))
     }
 
-    /// A cell with this count.
+    /// Makes a cell with this count.
     pub(crate) fn with(self, units: u64) -> Value {
         self.value(units)
     }

@@ -13,21 +13,23 @@ pub(crate) struct Divisor {
 }
 
 impl Divisor {
+    /// Prepares a divisor.
+    ///
     /// # Panics
     ///
-    /// If `divisor` is zero; limits are checked before their divisors are made.
+    /// If it is zero; limits are checked before their divisors are made.
     pub(crate) const fn new(divisor: u64) -> Self {
         assert!(divisor > 0, "limits are checked before their divisors are made");
         Self { divisor, reciprocal: u64::MAX / divisor }
     }
 
-    /// The divisor itself.
+    /// Returns the divisor itself.
     #[inline]
     pub(crate) const fn get(self) -> u64 {
         self.divisor
     }
 
-    /// `number / divisor`, rounded down.
+    /// Returns `number / divisor`, rounded down.
     #[inline]
     pub(crate) const fn divide_short(self, number: u64) -> u64 {
         // The reciprocal is too small by at most 1, so the product is too small by less than
@@ -37,7 +39,7 @@ impl Divisor {
         if rest >= self.divisor { quotient + 1 } else { quotient }
     }
 
-    /// `number / divisor`, rounded down and saturating at `u64::MAX`.
+    /// Returns `number / divisor`, rounded down and saturating at `u64::MAX`.
     #[inline]
     pub(crate) fn divide(self, number: u128) -> u64 {
         match u64::try_from(number) {
@@ -46,15 +48,15 @@ impl Divisor {
         }
     }
 
-    /// `number / divisor`, rounded up and saturating at `u64::MAX`.
+    /// Returns `number / divisor`, rounded up and saturating at `u64::MAX`.
     #[inline]
     pub(crate) fn divide_up(self, number: u128) -> u64 {
         self.divide(number.saturating_add(u128::from(self.divisor - 1)))
     }
 }
 
-/// Reached only by limits whose capacity is above 2^64 (a million a day, say): rare enough for the
-/// plain division.
+/// Divides plainly. Only limits whose capacity is above 2^64 come here (a million a day, say),
+/// which is rare enough.
 #[cold]
 fn divide_long(number: u128, divisor: u64) -> u64 {
     u64::try_from(number / u128::from(divisor)).unwrap_or(u64::MAX)
@@ -84,7 +86,8 @@ mod tests {
 
         #[test]
         fn long_quotients_are_those_of_a_division(high in edges(), low in edges(), d in edges()) {
-            let (number, d) = (u128::from(high) << 64 | u128::from(low), d.max(1));
+            let number = u128::from(high) << 64 | u128::from(low);
+            let d = d.max(1);
             let saturated = |n: u128| u64::try_from(n).unwrap_or(u64::MAX);
             let divisor = Divisor::new(d);
             prop_assert_eq!(divisor.divide(number), saturated(number / u128::from(d)));

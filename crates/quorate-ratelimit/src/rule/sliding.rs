@@ -46,7 +46,8 @@ pub(crate) struct Sliding {
 }
 
 impl Sliding {
-    /// `max` units, at most [`MAX_SLIDING`], in any `length` nanoseconds; none is zero.
+    /// Makes a window of `max` units, at most [`MAX_SLIDING`], in any `length` nanoseconds; none is
+    /// zero.
     pub(crate) const fn new(max: u64, length: u64, salt: u64) -> Self {
         let two_counters = ApproximateSliding::new(max, length, salt);
         let span = Span::new(length);
@@ -75,6 +76,7 @@ impl Sliding {
         let mut verdict = Verdict::Allowed;
         let mut retry_after = 0;
         let mut granted = 0;
+        // The units that count once this is decided.
         let counting;
         match operation {
             Operation::Acquire | Operation::AcquireUpTo | Operation::Peek => {
@@ -195,7 +197,7 @@ impl Sliding {
         delta: &Delta,
         now: GroupTime,
     ) -> Option<(Value, u64)> {
-        let (span, home) = (&self.span, self.home);
+        let Self { span, home, .. } = *self;
         let group = self.log(value, now.0);
         let mut local = self.read(&delta.words, now.0)?;
         local.raise(home);
@@ -203,14 +205,14 @@ impl Sliding {
         // What a peer took that decided alone with a clock ahead counts as of now: one clock must
         // not move the group's window.
         if local.last() > at {
-            local.move_back(span, home, at);
+            local.move_back(&span, home, at);
         }
-        let units = local.trim(&local.look(span, at), self.max);
+        let units = local.trim(&local.look(&span, at), self.max);
         if units == 0 {
             return None;
         }
         // No more than the max fits into the form of the max: a peer leaves no other behind.
-        local.go_home(span, home, &local.look(span, local.last()));
+        local.go_home(&span, home, &local.look(&span, local.last()));
         if group.is_empty() {
             return Some((self.value(&local), units));
         }
@@ -220,7 +222,7 @@ impl Sliding {
             _ => group.last().max(local.last()),
         };
         let sum = |[group, local]: [u64; 2]| group.saturating_add(local);
-        let merged = Log::combine(span, home, last, [group, local], sum);
+        let merged = Log::combine(&span, home, last, [group, local], sum);
         Some((self.value(&merged), units))
     }
 
@@ -231,7 +233,7 @@ impl Sliding {
         log.unwrap_or_else(|| Log::empty(self.home, now))
     }
 
-    /// `None` if the words are not of this length.
+    /// Reads a cell's words; `None` if they are not of this length.
     #[inline]
     fn read(&self, words: &[u64; 3], now: u64) -> Option<Log> {
         if words[2] >> TAG_SHIFT == self.tag {
@@ -245,12 +247,12 @@ impl Sliding {
     #[cold]
     fn read_two_counters(&self, words: &[u64; 3], now: u64) -> Option<Log> {
         let [start, current, previous] = self.two_counters.read(words)?;
-        let (span, home) = (&self.span, self.home);
-        let mut log = Log::with(span, home, start.saturating_sub(1), previous);
+        let Self { span, home, .. } = *self;
+        let mut log = Log::with(&span, home, start.saturating_sub(1), previous);
         if current > 0 {
             let end = start.saturating_add(span.length());
-            let look = log.look(span, now.clamp(start, end));
-            log.take(span, home, &look, current);
+            let look = log.look(&span, now.clamp(start, end));
+            log.take(&span, home, &look, current);
         }
         Some(log)
     }

@@ -51,7 +51,8 @@ struct Level {
 }
 
 impl TokenBucket {
-    /// `amount` units in each `period` nanoseconds, and at most `burst` at once; none is zero.
+    /// Makes a bucket of `amount` units in each `period` nanoseconds, and at most `burst` at once;
+    /// none is zero.
     pub(crate) const fn new(amount: u64, period: u64, burst: u64, salt: u64) -> Self {
         let common = greatest_common_divisor(amount, period);
         let cost = period / common;
@@ -81,6 +82,7 @@ impl TokenBucket {
         match operation {
             Operation::Acquire | Operation::AcquireUpTo | Operation::Peek => {
                 let wanted = self.wanted(request, level);
+                // Amount 0 asks whether one unit would be admitted.
                 let due = level.debt + self.cost_of(wanted.max(1));
                 if due <= self.capacity {
                     if operation != Operation::Peek {
@@ -95,6 +97,7 @@ impl TokenBucket {
                 }
             }
             Operation::Debit => {
+                // No more than a cell can hold: what is beyond that is not counted, and told so.
                 granted = amount.min(self.cost.divide(MAX_DEBT - before.min(MAX_DEBT)));
                 level.debt = before.saturating_add(self.cost_of(granted));
             }
@@ -218,7 +221,7 @@ impl TokenBucket {
         [level.at, level.debt as u64, (level.debt >> 64) as u64 | self.tag << TAG_SHIFT]
     }
 
-    /// `None` if the words are not of this rate: the cell counts as absent.
+    /// Reads a cell's words; `None` if they are not of this rate: the cell counts as absent.
     #[inline]
     fn unpack(&self, words: &[u64; 3]) -> Option<Level> {
         let [at, low, high] = *words;
@@ -271,7 +274,8 @@ mod tests {
 
     #[test]
     fn cells_of_another_rate_count_as_absent() {
-        let (slow, fast) = (TokenBucket::new(1, SECOND, 1, 0), TokenBucket::new(2, SECOND, 1, 0));
+        let slow = TokenBucket::new(1, SECOND, 1, 0);
+        let fast = TokenBucket::new(2, SECOND, 1, 0);
         let words = slow.pack(Level { at: 1, debt: 1 });
         assert_eq!(fast.unpack(&words), None);
         assert_eq!(fast.unpack(&[1, 1, 0]), None);

@@ -94,7 +94,10 @@ impl Window {
                         granted = taken;
                         count.count += taken;
                     }
-                    Asked::Denied { .. } => (verdict, retry_after) = (Verdict::Denied, reset_after),
+                    Asked::Denied { .. } => {
+                        verdict = Verdict::Denied;
+                        retry_after = reset_after;
+                    }
                     Asked::Never => verdict = Verdict::Never,
                 }
             }
@@ -103,6 +106,7 @@ impl Window {
                 granted = count.count - before;
             }
             Operation::Refund { window_ms } => {
+                // Of a window that is over nothing is given back to the one after it.
                 let is_open =
                     window_ms.is_none_or(|start_ms| count.start / NANOS_PER_MS == start_ms);
                 granted = if is_open { amount.min(before) } else { 0 };
@@ -203,7 +207,7 @@ impl Window {
         [count.start, count.count, self.tag << TAG_SHIFT]
     }
 
-    /// `None` if the words are not of this length: the cell counts as absent.
+    /// Reads a cell's words; `None` if they are not of this length: the cell counts as absent.
     #[inline]
     fn unpack(&self, words: &[u64; 3]) -> Option<Count> {
         let [start, count, tag] = *words;
@@ -229,7 +233,8 @@ mod tests {
 
     #[test]
     fn a_window_begins_at_a_multiple_of_its_length_since_the_epoch() {
-        let (window, mut cell) = (Window::new(10, MINUTE, 0), Cell::new(None));
+        let window = Window::new(10, MINUTE, 0);
+        let mut cell = Cell::new(None);
         let ruling = window.decide(&mut cell, take(1), GroupTime(5 * MINUTE + 7));
         assert_eq!(ruling.window, Some(5 * MINUTE));
         assert_eq!(ruling.reset_after, MINUTE - 7);
@@ -239,7 +244,8 @@ mod tests {
 
     #[test]
     fn an_older_window_is_never_opened_again() {
-        let (window, mut cell) = (Window::new(10, MINUTE, 0), Cell::new(None));
+        let window = Window::new(10, MINUTE, 0);
+        let mut cell = Cell::new(None);
         window.decide(&mut cell, take(10), GroupTime(5 * MINUTE));
         // A failover to a peer whose clock is three windows behind.
         let ruling = window.decide(&mut cell, take(1), GroupTime(2 * MINUTE));
@@ -250,7 +256,8 @@ mod tests {
 
     #[test]
     fn the_last_window_of_time_ends_at_its_end() {
-        let (window, mut cell) = (Window::new(10, MINUTE, 0), Cell::new(None));
+        let window = Window::new(10, MINUTE, 0);
+        let mut cell = Cell::new(None);
         let ruling = window.decide(&mut cell, take(1), GroupTime(u64::MAX));
         assert_eq!(ruling.verdict, Verdict::Allowed);
         assert_eq!(ruling.reset_after, 0);
@@ -258,7 +265,8 @@ mod tests {
 
     #[test]
     fn a_clock_ahead_does_not_move_the_window_of_the_group() {
-        let (window, mut cell) = (Window::new(10, MINUTE, 0), Cell::new(None));
+        let window = Window::new(10, MINUTE, 0);
+        let mut cell = Cell::new(None);
         window.decide(&mut cell, take(3), GroupTime(9 * MINUTE));
         let mut delta = Delta::default();
         window.accumulate(None, cell.value().expect("3 are admitted"), &mut delta);

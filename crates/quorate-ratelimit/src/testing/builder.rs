@@ -108,7 +108,7 @@ impl TestGroupBuilder {
 
 impl std::fmt::Debug for TestGroupBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (names, starting_at) = (&self.names, &self.starting_at);
+        let Self { names, starting_at, .. } = &self;
         f.debug_struct("TestGroupBuilder")
             .field("names", names)
             .field("starting_at", starting_at)

@@ -31,12 +31,13 @@ impl Log {
         self.advance(&look);
     }
 
+    /// Returns true if it is of the form and the multiple of the max.
     #[inline]
     pub(super) fn is_at(&self, home: Home) -> bool {
         self.form == home.form && (self.form != Form::Large || self.scale == home.scale)
     }
 
-    /// The next coarser form: two slices become one, with the units of both.
+    /// Changes to the next coarser form: two slices become one, with the units of both.
     pub(super) fn coarsen(&mut self, span: &Span, home: Home) {
         if self.form >= Form::Coarse {
             // Commutes: what is more than the max is "so many, or more" in any order.
@@ -45,6 +46,7 @@ impl Log {
         let top = span.number(self.form, self.last);
         let mut coarse = Self { form: self.form.coarser(), earlier: 0, ..*self };
         for before in 1..=self.form.slices() {
+            // Slices of the coarser form begin at even numbers of this one.
             let number = top.saturating_sub(before.into()) >> 1;
             let units = self.count(before);
             match ((top >> 1) - number) as u32 {
@@ -55,7 +57,7 @@ impl Log {
         *self = coarse;
     }
 
-    /// The next coarser form, with multiples in which all counts are what they were.
+    /// Changes to the next coarser form, with multiples in which all counts are what they were.
     pub(super) fn grow(&mut self, span: &Span, home: Home) {
         if self.form < Form::Coarse {
             self.coarsen(span, home);
@@ -64,14 +66,15 @@ impl Log {
         }
     }
 
-    /// The next finer form, in which the units of a slice are in the last part of it: they leave
-    /// when they would have. `None` if a count does not fit.
+    /// Makes the next finer form, in which the units of a slice are in the last part of it: they
+    /// leave when they would have. `None` if a count does not fit.
     fn finer(&self, span: &Span) -> Option<Self> {
         let form = self.form.finer();
         let mut finer = Self { form, scale: 0, earlier: 0, owed: Owed::NONE, ..*self };
         let parts = form.slices() / self.form.slices();
         let after = span.number(form, self.last) % u64::from(parts);
         let mut is_fitting = self.newest <= form.most();
+        // What was left over of a multiple is in the newest slice, and is counted there.
         for before in 1..=self.form.slices() {
             let units = self.units(before);
             is_fitting &= units <= form.most() && !self.is_full(before);
@@ -80,14 +83,14 @@ impl Log {
         is_fitting.then_some(finer)
     }
 
-    /// The large form with these multiples.
+    /// Changes to the large form with these multiples.
     #[cold]
     pub(super) fn recount(&mut self, scale: u32) {
         *self = self.recounted(scale).0;
     }
 
-    /// The large form with the smallest multiples, not below these, in which all counts are what
-    /// they were.
+    /// Changes to the large form with the smallest multiples, not below these, in which all counts
+    /// are what they were.
     fn fit(&mut self, least: u32) {
         let mut scale = least;
         while scale < MOST_SCALE && !self.recounted(scale).1 {
@@ -105,10 +108,11 @@ impl Log {
         }
     }
 
-    /// The large form with these multiples, and whether no count is less in it: what is left over
-    /// of a slice is kept with the next.
+    /// Makes the large form with these multiples; returns true as well if no count is less in it.
+    /// What is left over of a slice is kept with the next.
     fn recounted(&self, scale: u32) -> (Self, bool) {
         let mut large = Self { form: Form::Large, scale, earlier: 0, ..*self };
+        // What is owed is less than a multiple: of other multiples it is counted as taken again.
         if scale != self.scale {
             large.owed = Owed::NONE;
         }
@@ -118,7 +122,9 @@ impl Log {
             let count;
             if self.is_full(before) {
                 is_fitting &= scale >= self.scale;
-                (count, rest) = (LARGE_FULL, 0);
+                // Nobody knows how much is left over of what is "so many, or more".
+                count = LARGE_FULL;
+                rest = 0;
             } else {
                 let units = self.units(before) + rest;
                 is_fitting &= units >> scale < LARGE_FULL;

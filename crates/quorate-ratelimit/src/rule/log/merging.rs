@@ -12,7 +12,9 @@ impl Log {
         let later = u32::try_from(passed).unwrap_or(u32::MAX).min(self.form.slices());
         let units = (0..=later).fold(0u64, |sum, before| sum.saturating_add(self.units(before)));
         self.earlier >>= self.form.bits() * later;
-        (self.newest, self.last, self.owed) = (0, at, Owed::NONE);
+        self.newest = 0;
+        self.last = at;
+        self.owed = Owed::NONE;
         self.add(span, home, units);
     }
 
@@ -22,7 +24,9 @@ impl Log {
         let kept = self.kept(look);
         let newest = if look.is_newest { self.newest } else { 0 };
         let mut units = newest.min(most);
-        (self.newest, self.owed) = (units, Owed::NONE);
+        self.newest = units;
+        self.owed = Owed::NONE;
+        // From the newest on: of a peer that claims too much, what counts the longest is believed.
         for before in 1..=self.form.slices() {
             let counted = if before <= kept { self.units(before).min(most - units) } else { 0 };
             units += counted;
@@ -70,7 +74,8 @@ impl Log {
         known
     }
 
-    /// The units of logs slice by slice, as `f` says of their counts; all move on to `at` before.
+    /// Combines the units of logs slice by slice, as `f` says of their counts; all move on to `at`
+    /// before.
     pub(crate) fn combine<const N: usize>(
         span: &Span,
         home: Home,
@@ -79,6 +84,7 @@ impl Log {
         f: impl Fn([u64; N]) -> u64,
     ) -> Self {
         logs.iter_mut().for_each(|log| log.advance(&log.look(span, at)));
+        // A sum may be more than a slice of this form can count: then in the next coarser one.
         loop {
             Self::align(span, home, &mut logs);
             if let Some(combined) = Self::combine_aligned(&logs, &f) {
@@ -102,7 +108,7 @@ impl Log {
         }
     }
 
-    /// `None` if a count does not fit into the form.
+    /// Combines logs of one form; `None` if a count does not fit into it.
     fn combine_aligned<const N: usize>(
         logs: &[Self; N],
         f: &impl Fn([u64; N]) -> u64,
@@ -117,6 +123,7 @@ impl Log {
         for before in 1..=form.slices() {
             let count = f(logs.map(|log| log.count(before)));
             let most = (1 << form.bits()) - 1;
+            // The large form says "so many, or more" of what does not fit.
             is_fitting &= form == Form::Large || count <= most;
             combined.set_count(before, count.min(most));
         }

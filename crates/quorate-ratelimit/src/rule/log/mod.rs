@@ -177,7 +177,10 @@ impl Log {
         let slices = self.form.slices();
         let bits = self.form.bits();
         let Some(passed) = u32::try_from(passed).ok().filter(|passed| *passed <= slices) else {
-            (self.newest, self.earlier, self.owed) = (0, 0, Owed::NONE);
+            // All of it has left.
+            self.newest = 0;
+            self.earlier = 0;
+            self.owed = Owed::NONE;
             return;
         };
         if self.form == Form::Large && self.newest >> self.scale >= LARGE_FULL {
