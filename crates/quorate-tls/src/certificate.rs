@@ -36,8 +36,8 @@ impl Description {
     /// Reads one certificate.
     pub(crate) fn of(der: &CertificateDer<'_>) -> Result<Self, NotCertificate> {
         // Names are those that the verifier sees; the rest is for people.
-        let verified = EndEntityCert::try_from(der);
-        let verified = verified.map_err(|error| NotCertificate(wording::of_verifier(&error)))?;
+        let verified = EndEntityCert::try_from(der)
+            .map_err(|error| NotCertificate(wording::of_verifier(&error)))?;
         // One more than may be there: that says that there are too many.
         let dns_names: Vec<String> =
             verified.valid_dns_names().take(MAX_NAMES + 1).map(str::to_owned).collect();
@@ -46,8 +46,7 @@ impl Description {
         if dns_names.len() + uris.len() > MAX_NAMES {
             return Err(NotCertificate(format!("it has more than {MAX_NAMES} names")));
         }
-        let read = x509_cert::Certificate::from_der(der);
-        let read = read.map_err(|_| NotCertificate("it is damaged".to_owned()))?;
+        let read = decoded(der)?;
         let content = read.tbs_certificate();
         let names = dns_names.iter().chain(&uris).take(MAX_NAMES_TOLD).map(|name| printable(name));
         let subject = printable(&content.subject().to_string());
@@ -81,8 +80,7 @@ impl Authority {
 
     /// Reads the certificate of a CA, or of what is taken for one.
     pub(crate) fn of(der: &CertificateDer<'_>) -> Result<Self, NotCertificate> {
-        let read = x509_cert::Certificate::from_der(der);
-        let read = read.map_err(|_| NotCertificate("it is damaged".to_owned()))?;
+        let read = decoded(der)?;
         let content = read.tbs_certificate();
         let validity = content.validity();
         Ok(Self {
@@ -94,9 +92,14 @@ impl Authority {
     }
 }
 
+fn decoded(der: &CertificateDer<'_>) -> Result<x509_cert::Certificate, NotCertificate> {
+    // The error would tell a place in bytes, which is of no use to people.
+    x509_cert::Certificate::from_der(der).map_err(|_| NotCertificate("it is damaged".to_owned()))
+}
+
 /// Returns true if a certificate is one of a CA that may sign others.
 pub(crate) fn may_sign_certificates(der: &CertificateDer<'_>) -> bool {
-    let Ok(read) = x509_cert::Certificate::from_der(der) else { return false };
+    let Ok(read) = decoded(der) else { return false };
     let constraints = read.tbs_certificate().get_extension::<BasicConstraints>();
     let is_ca = matches!(constraints, Ok(Some((_, constraints))) if constraints.ca);
     is_ca && has_usage(&read, KeyUsage::key_cert_sign)
@@ -104,8 +107,7 @@ pub(crate) fn may_sign_certificates(der: &CertificateDer<'_>) -> bool {
 
 /// Returns true if the holder of a certificate may sign lists of revocations.
 pub(crate) fn may_sign_lists(der: &CertificateDer<'_>) -> bool {
-    let read = x509_cert::Certificate::from_der(der);
-    read.is_ok_and(|read| has_usage(&read, KeyUsage::crl_sign))
+    decoded(der).is_ok_and(|read| has_usage(&read, KeyUsage::crl_sign))
 }
 
 /// Returns true if a key may be used in this way: one that names no usage may be, in any.

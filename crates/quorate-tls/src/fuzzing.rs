@@ -110,8 +110,8 @@ fn deal(cards: &[Card], data: &[u8]) -> Vec<Shown> {
             5 => {
                 let place = usize::from(data.next().unwrap_or_default()) * 256
                     + usize::from(data.next().unwrap_or_default());
-                let place = place % der.len().max(1);
-                if let Some(byte) = der.get_mut(place) {
+                let within = place % der.len().max(1);
+                if let Some(byte) = der.get_mut(within) {
                     *byte ^= 1 << (what / 8 % 8);
                 }
                 shown.push((der, None));

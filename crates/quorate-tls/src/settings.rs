@@ -104,9 +104,11 @@ impl TlsSettings {
     /// Makes a [`TlsConfig`] of these settings, to set on it what no file can say.
     pub fn config(self) -> TlsConfig {
         let Self { ca, certificate, key, stage, names, client_names, .. } = self;
-        let config = TlsConfig::from_pem_files(ca, certificate, key).stage(stage);
-        let config = config.names(names).client_names(client_names);
-        let mut config = self.crl_files.into_iter().fold(config, TlsConfig::crl_file);
+        let bare = TlsConfig::from_pem_files(ca, certificate, key)
+            .stage(stage)
+            .names(names)
+            .client_names(client_names);
+        let mut config = self.crl_files.into_iter().fold(bare, TlsConfig::crl_file);
         if let Some(interval) = self.watch {
             config = config.watch(interval);
         }

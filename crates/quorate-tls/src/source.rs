@@ -85,8 +85,8 @@ impl Place {
     ) -> Result<Vec<T>, CredentialsError> {
         let bytes = self.read(max_bytes, |_| Ok(()))?;
         self.check_begins(&bytes)?;
-        let items: Result<Vec<T>, pem::Error> = T::pem_slice_iter(&bytes).collect();
-        let items = items.map_err(|error| self.damaged(&error))?;
+        let read: Result<Vec<T>, pem::Error> = T::pem_slice_iter(&bytes).collect();
+        let items = read.map_err(|error| self.damaged(&error))?;
         match items.is_empty() {
             true => Err(CredentialsError::Missing { what, origin: self.origin() }),
             false => Ok(items),

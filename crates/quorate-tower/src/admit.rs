@@ -267,8 +267,12 @@ async fn seen_before(
     items: &[Item],
 ) -> Result<Vec<Option<Decision>>, AcquireError> {
     let later: Vec<bool> = items.iter().map(|item| item.may_be_given_back(rules)).collect();
-    let asked = items.iter().zip(&later).filter(|(_, is_later)| **is_later);
-    let asked: Vec<_> = asked.map(|(item, _)| (&*item.limit, &*item.key, 1)).collect();
+    let asked: Vec<_> = items
+        .iter()
+        .zip(&later)
+        .filter(|(_, is_later)| **is_later)
+        .map(|(item, _)| (&*item.limit, &*item.key, 1))
+        .collect();
     if asked.is_empty() {
         return Ok(vec![None; items.len()]);
     }

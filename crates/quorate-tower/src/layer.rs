@@ -222,9 +222,10 @@ impl<R> RateLimitLayerBuilder<R> {
         }
         let present = limiter.limits();
         for rule in rules {
+            // A limit that requests choose is looked up with them.
             let Some(name) = rule.fixed_limit() else { continue };
-            let limit = limiter.code().get(name).or_else(|| present.get(name));
-            let limit = limit.ok_or_else(|| BuildError::UnknownLimit { limit: name.clone() })?;
+            let known = limiter.code().get(name).or_else(|| present.get(name));
+            let limit = known.ok_or_else(|| BuildError::UnknownLimit { limit: name.clone() })?;
             if limit.is_concurrent() {
                 return Err(BuildError::Concurrency { limit: name.clone() });
             }
