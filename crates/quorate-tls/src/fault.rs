@@ -226,6 +226,7 @@ impl PeerFault {
     /// Writes the fault as a difference between the two ends.
     pub(crate) fn unwanted(self) -> Unwanted {
         let trusted = || "one of a CA that is trusted here".to_owned();
+        // Whose word it is decides whom an operator goes to.
         let by = match self {
             Self::Refused { .. } => RefusedBy::Them,
             _ => RefusedBy::Us,

@@ -82,6 +82,7 @@ impl Pattern {
 
     /// Returns what stands in a name where this pattern has its place.
     fn place_in<'a>(&self, name: &'a [u8], is_equal: fn(&[u8], &[u8]) -> bool) -> Option<&'a [u8]> {
+        // From both ends: what is between them is the peer's, whatever it repeats of the pattern.
         let end = name.len().checked_sub(self.after.len())?;
         let (rest, after) = name.split_at_checked(end)?;
         let (before, place) = rest.split_at_checked(self.before.len())?;

@@ -65,6 +65,7 @@ impl Revocations {
         if self.lists.is_empty() {
             return false;
         }
+        // Each certificate beside the key that has signed it, up to the CA.
         let certificates: Vec<&Cert<'_>> =
             std::iter::once(&**path.end_entity()).chain(path.intermediate_certificates()).collect();
         let above = certificates.iter().skip(1).map(|ca| ca.subject_public_key_info());

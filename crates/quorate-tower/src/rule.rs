@@ -371,6 +371,7 @@ impl Rule {
 
     /// Returns true if it applies to every request, as far as is known before there is one.
     pub(crate) fn is_unconditional(&self) -> bool {
+        // What is reserved is asked for by itself, beside the others.
         let has_cost = self.fixed_cost() != Some(0) && !self.reserves();
         let has_limit = self.fixed_limit().is_some();
         self.applies.is_none() && has_limit && has_cost && self.missing != MissingKey::Skip

@@ -18,7 +18,7 @@ use crate::limit::error::{LimitError, shown};
 const MAX_ZONE_BYTES: usize = 40;
 
 /// The zone of calendars that name none. It needs no database.
-const UTC: &str = "UTC";
+pub(crate) const UTC: &str = "UTC";
 
 /// The time zones of this build. jiff would go by those of the machine if another crate of the
 /// process turned its feature `tzdb-zoneinfo` on: then the rules would change with the machine's
@@ -120,6 +120,7 @@ impl Zone {
     const fn new(name: &str) -> Self {
         let given = name.as_bytes();
         let mut bytes = [0; MAX_ZONE_BYTES];
+        // The check refuses it; a constant cannot be refused where it is made.
         if given.len() > MAX_ZONE_BYTES {
             return Self { bytes, length: MAX_ZONE_BYTES as u8 + 1 };
         }
@@ -258,11 +259,13 @@ impl Calendar {
         match self.unit {
             Unit::Day => date,
             Unit::Week(starts) => {
+                // That weekday, on the date or up to six days before it.
                 let days = date.weekday().to_monday_zero_offset() - starts as i8;
                 date.saturating_sub(days.rem_euclid(7).days())
             }
             Unit::Month(anchor) => {
                 let start = in_month_of(date, anchor);
+                // Before the day on which months begin it is still the month before.
                 if start <= date { start } else { in_month_of(before_month_of(date), anchor) }
             }
             Unit::Quarter => first_of((date.month() - 1) / 3 * 3 + 1),

@@ -35,6 +35,7 @@ impl Limit {
             }
             (Kind::Rate { amount, period }, _) => self.check_burst(amount, period),
             (Kind::Counter, None) => Ok(()),
+            // Of all that is no rate.
             (_, Some(burst)) => Err(LimitError::WindowBurst { burst }),
             (
                 Kind::Window { max: 0, .. }
@@ -86,6 +87,7 @@ impl Limit {
             [0, 0] => Ok(()),
             MANY_ALERTS => Err(LimitError::AlertCount),
             ZERO_ALERT => Err(LimitError::Alerts { percents: vec![0] }),
+            // The same percentage twice would tell one moment as two.
             _ if first == 0 || first == second || first.max(second) > 100 => {
                 let given = if second == 0 { &self.alerts[..1] } else { &self.alerts };
                 Err(LimitError::Alerts { percents: given.to_vec() })

@@ -139,6 +139,7 @@ async fn all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     std::future::poll_fn(|context| {
         let mut is_ready = true;
         for (future, done) in waiting.iter_mut().zip(&mut done) {
+            // One that is done must not be polled again.
             if done.is_none() {
                 match future.as_mut().poll(context) {
                     Poll::Ready(output) => *done = Some(output),

@@ -288,6 +288,7 @@ impl JointDecision {
     /// Returns the items that deny although some of what is reserved of them may have lapsed; of
     /// the first `count` items.
     pub(crate) fn reserved(&self, count: usize) -> impl Iterator<Item = usize> + use<> {
+        // Of an admission these bits say which thresholds were crossed.
         let denying = if self.allowed { 0 } else { self.word >> RESERVED };
         (0..count).filter(move |item| denying >> item & 1 != 0)
     }
@@ -310,6 +311,7 @@ impl JointDecision {
     ) -> Result<Self, AcquireError> {
         let word = decided.answer.words[word::INDEX];
         let tightest = (word & ((1 << INDEX_BITS) - 1)) as usize;
+        // Another version may say a place that is none: that is no reason to panic.
         let part = parts.get(tightest);
         let limit = part.map_or("", |part| part.limit);
         let decision = Decision::read(limit, part.map_or(0, |part| part.amount), decided)?;
@@ -324,6 +326,7 @@ impl JointDecision {
 /// Reads what is to be done about the item that an answer speaks of.
 #[inline]
 fn follow_up(word: u64, allowed: bool) -> FollowUp {
+    // Most answers have no bit above the index. A repeat was told, and alerted, the first time.
     if allowed && (word < 1 << INDEX_BITS || word & REPEATED != 0) {
         return FollowUp::None;
     }

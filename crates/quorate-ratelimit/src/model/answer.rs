@@ -64,12 +64,14 @@ pub(crate) const REPEATED: u64 = 1 << 63;
 pub(crate) fn to_answer(index: usize, ruling: &Ruling, units: u64) -> Answer {
     let mut words = [0; 6];
     words[word::LIMIT] = ruling.limit;
+    // One of the two is 0.
     words[word::REMAINING] = ruling.remaining | ruling.beyond;
     let is_admitted = matches!(ruling.verdict, Verdict::Allowed | Verdict::Shadow);
     words[word::RETRY_AFTER] = if is_admitted { ruling.granted } else { ruling.retry_after };
     words[word::RESET_AFTER] = ruling.reset_after;
     words[word::WINDOW] = ruling.window.map_or(NO_WINDOW, |start| start / 1_000_000);
     words[word::INDEX] = index as u64 | if ruling.beyond > 0 { OVERDRAWN } else { 0 };
+    // Most answers have no marks, and skip the shifting.
     if ruling.verdict != Verdict::Allowed || ruling.marks != Marks::default() {
         words[word::INDEX] |= marks(ruling) << index;
         words[word::INDEX] |= if ruling.marks.is_repeated { REPEATED } else { 0 };

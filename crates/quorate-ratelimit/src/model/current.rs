@@ -91,11 +91,14 @@ impl CurrentLimits {
         self.refused.load(Ordering::Acquire) == revision
     }
 
+    /// Notes a policy that this version cannot use: its limits stay what they were.
     pub(crate) fn refuse(&self, revision: u64) {
         self.refused.store(revision, Ordering::Release);
     }
 
+    /// Decides by these limits from now on.
     pub(crate) fn set(&self, table: Arc<Table>) {
+        // In this order: whoever sees that they have changed finds them.
         self.present.store(Arc::clone(&table));
         self.has_changed.store(true, Ordering::Release);
         self.missing.look_through(&table);

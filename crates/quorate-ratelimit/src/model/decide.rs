@@ -27,6 +27,7 @@ pub(crate) struct TableDecider<'a> {
 impl TableDecider<'_> {
     /// Decides several items, of which the last may be cells beside those of limits.
     pub(crate) fn decide(self, items: &[Item<'_>], cells: &mut [Cell]) -> Answer {
+        // Items come from other peers too: whatever stands where, nothing here may panic.
         let count = limits_in(items);
         let (items, beside) = items.split_at(count);
         let (cells, others) = cells.split_at_mut(count);
@@ -64,6 +65,7 @@ impl TableDecider<'_> {
             (beside, others) => (beside, others, None),
         };
         for item in beside {
+            // Its argument is the place of the limit's item that it goes with.
             let of = usize::try_from(item.args[0]).ok().and_then(|index| items.get(index));
             if SideCell::of(item.key) != Some(SideCell::Reserved) || of.is_none() {
                 return refusal(code::UNKNOWN_OPERATION, 0);

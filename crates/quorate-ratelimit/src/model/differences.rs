@@ -80,6 +80,7 @@ impl Differences {
 
     /// Tells a difference as a warning, once.
     pub(crate) fn tell(&self, own: &OwnLimits, present: &Table, names: &[String]) {
+        // By content: what a file says next may differ at the same revision.
         let revision = present.revision;
         let difference =
             (!names.is_empty()).then(|| Told { revision, own: own.table.fingerprint() });

@@ -8,7 +8,7 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::limit::bounds::MAX_LIMITS;
-use crate::limit::calendar::{Calendar, StartsOn, Weekday};
+use crate::limit::calendar::{Calendar, StartsOn, UTC, Weekday};
 use crate::limit::duration::{self, Period};
 use crate::limit::error::{LimitError, LimitsError, LimitsErrorKind, shown};
 use crate::limit::without_primary::WithoutPrimary;
@@ -166,6 +166,7 @@ impl LimitSpec {
     }
 
     fn kind(&self) -> Result<Limit, LimitError> {
+        // The kinds first that stand alone, so that an error names the field that does not belong.
         if self.counter {
             let is_alone = self.bare() == Self { counter: true, ..Self::default() };
             return if is_alone { Ok(Limit::counter()) } else { Err(LimitError::CounterMore) };
@@ -258,7 +259,7 @@ impl LimitSpec {
         };
         let missing = || LimitError::MaxMissing { window: format!("calendar = {kind:?}") };
         let max = self.max.ok_or_else(missing)?;
-        let zone = self.time_zone.as_deref().unwrap_or("UTC");
+        let zone = self.time_zone.as_deref().unwrap_or(UTC);
         Ok(Limit::calendar(max, calendar.in_zone(zone)))
     }
 }
@@ -290,7 +291,7 @@ impl From<&Limit> for LimitSpec {
                 spec.calendar = Some(kind.to_owned());
                 spec.max = Some(max);
                 spec.starts_on = starts_on;
-                spec.time_zone = Some(calendar.zone_name().to_owned()).filter(|zone| zone != "UTC");
+                spec.time_zone = Some(calendar.zone_name().to_owned()).filter(|zone| zone != UTC);
             }
             Kind::Concurrent { max, lease } => {
                 spec.concurrent = Some(max);
@@ -369,6 +370,7 @@ fn each_once<'de, D: Deserializer<'de>>(
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut limits = BTreeMap::new();
             while let Some(name) = map.next_key::<String>()? {
+                // Before its value is read, which may have a fault of its own.
                 if limits.contains_key(&name) {
                     return Err(A::Error::custom(LimitsErrorKind::Twice { name }));
                 }

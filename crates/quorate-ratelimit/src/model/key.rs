@@ -91,6 +91,7 @@ impl Key {
     pub(crate) fn of_bytes(bytes: &[u8]) -> Option<Self> {
         let (id, key) = bytes.split_first_chunk()?;
         let id = u32::from_le_bytes(*id);
+        // Cells beside those of limits are named by nobody.
         if id < MIN_LIMIT_ID { None } else { Self::new(id, key).ok() }
     }
 }

@@ -190,6 +190,7 @@ impl LimitsBuilder {
     pub fn build(self) -> Result<Limits, LimitsError> {
         let mut broken = Vec::new();
         let count = self.limits.len();
+        // Before anything is looked at: their number may be somebody else's choice.
         if count > MAX_LIMITS {
             return Err(LimitsError { broken: vec![LimitsErrorKind::Count { count }] });
         }
@@ -213,12 +214,14 @@ impl LimitsBuilder {
     }
 }
 
+/// Returns true if a limit may be called so: fields of responses and labels of metrics can carry
+/// it.
 pub(crate) fn is_name(name: &str) -> bool {
     (1..=MAX_LIMIT_NAME_BYTES).contains(&name.len())
         && name.bytes().all(|byte| (0x20..0x7f).contains(&byte))
 }
 
-/// Returns names given twice and ids that two names share, or that side cells have.
+/// Finds names given twice and ids that two names share, or that side cells have.
 fn clashes(limits: &[NamedLimit]) -> Vec<LimitsErrorKind> {
     let mut by_id: Vec<&NamedLimit> = limits.iter().collect();
     by_id.sort_by_key(|named| named.id);

@@ -110,6 +110,7 @@ impl Missing {
         self.change(|names| {
             if !names.contains_key(name) {
                 let strangers = names.values().filter(|it| it.is_stranger).count();
+                // A name that is only asked for may be made of a request: it is not kept.
                 let has_room = is_known || (is_expected && strangers < MAX_STRANGERS);
                 if !has_room || names.len() >= MAX_NAMES || !is_name(name) {
                     return;
@@ -124,6 +125,7 @@ impl Missing {
                 used.has_permits_only = lack.has_permits_only;
             }
         });
+        // Without the lock: a subscriber of the log may ask this limiter.
         match lack.filter(|_| is_new) {
             Some(Lack { revision, has_permits_only: true }) => warn_of_permits(name, revision),
             Some(Lack { revision, .. }) => warn_missing(name, revision, &self.code),

@@ -34,6 +34,7 @@ impl Table {
         let mask = slots.len() - 1;
         for (index, named) in limits.iter_mut().enumerate() {
             named.index = index as u32;
+            // An id is a hash: its lower bits are as good as another hash of it.
             let mut at = named.id as usize & mask;
             while slots[at].index != free.index {
                 at = (at + 1) & mask;

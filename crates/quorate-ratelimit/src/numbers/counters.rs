@@ -106,6 +106,7 @@ impl Counters {
     pub(crate) fn of(&self, limit: usize) -> Counts {
         let mut counts = Counts { errors: self.errors_of(limit), ..Counts::default() };
         for line in self.lines.iter().filter_map(|lines| lines.get()?.get(limit)) {
+            // Each number by itself: calls that end meanwhile may be in some of them.
             let value = |place: usize| line.0[place].load(Ordering::Relaxed);
             counts += Counts {
                 allowed: value(Counted::Allowed as usize),
@@ -149,6 +150,7 @@ impl Counters {
 #[inline]
 fn add(counter: &AtomicU64, amount: u64, is_own: bool) {
     if is_own {
+        // Without a locked instruction, which costs several times as much.
         let sum = counter.load(Ordering::Relaxed).saturating_add(amount);
         counter.store(sum, Ordering::Relaxed);
     } else {

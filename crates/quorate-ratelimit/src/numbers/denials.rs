@@ -32,6 +32,7 @@ impl Denials {
     /// Counts a denial; one that would have to wait for another is left out.
     #[cold]
     pub(crate) fn note(&self, key: &[u8]) {
+        // By a key of this process: callers cannot choose keys that crowd one table.
         let table = self.hasher.hash_one(key) as usize % TABLES;
         let Some(mut counts) = self.tables[table].try_lock() else { return };
         if let Some(count) = counts.get_mut(key) {

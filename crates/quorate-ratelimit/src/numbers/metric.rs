@@ -141,6 +141,7 @@ impl Sources {
         metrics.extend(of_turns(&self.status.turns));
         metrics.extend(of_peer(&self.peer));
         metrics.push(of_calls(&self.peer.call_times));
+        // A name that nobody gave would tell no group from another.
         if self.status.group != GroupConfig::default().group {
             let samples = metrics.iter_mut().flat_map(|metric| &mut metric.samples);
             samples.for_each(|sample| sample.labels.push(("group", self.status.group.clone())));
@@ -198,6 +199,7 @@ fn of_calls(times: &CallTimes) -> Metric {
         MetricKind::Histogram,
         "How long calls took that were not decided at once by this peer.",
     );
+    // Each part of a histogram counts those below it too.
     let mut count: u64 = 0;
     for (bound, calls) in CallTimes::BOUNDS_US.iter().zip(times.counts) {
         count = count.saturating_add(calls);

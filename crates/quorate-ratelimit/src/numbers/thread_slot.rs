@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_that_run_at_the_same_time_never_share_a_seat_of_their_own() {
+    fn threads_that_run_at_the_same_time_never_share_a_slot_of_their_own() {
         let all = Barrier::new(SLOTS + 8);
         let mut slots = Vec::new();
         thread::scope(|scope| {

@@ -120,6 +120,7 @@ impl Concurrency {
                     return self.ruling(held, now, Verdict::Ended, 0);
                 };
                 if slice == held.number() {
+                    // Nothing changes, and the answer waits for what it was taken by all the same.
                     confirm(permit);
                 } else {
                     held.remove(slice, units);
@@ -136,6 +137,7 @@ impl Concurrency {
                     return self.ruling(held, now, Verdict::Allowed, 0);
                 };
                 held.remove(slice, units);
+                // Kept as given back: a renewal that comes late must not take it again.
                 permit.set(self.written(PermitCell { units: 0, slice }, context));
                 cell.set(self.slices.value(held, context));
                 self.ruling(held, now, Verdict::Allowed, units)

@@ -197,6 +197,7 @@ impl Lapsing {
 
     /// Returns the slice with which, when it lapses, no more than so many units are left.
     pub(crate) fn leaving(&self, most: u64) -> u64 {
+        // The oldest first, which lapses first.
         let mut total = self.total();
         let mut age = COUNTED as u64;
         while age > 0 && total > most {

@@ -44,7 +44,7 @@ pub(crate) enum Rule {
     Window(Window),
 }
 
-/// Does the same with the rule of any kind.
+/// Does one thing with the rule of any kind.
 macro_rules! with_each {
     ($rule:expr, $it:ident => $do:expr) => {
         match $rule {
@@ -206,7 +206,7 @@ impl Rule {
     }
 }
 
-/// Checked limits are below 584 years.
+/// Counts a time in nanoseconds: those of checked limits are below 584 years.
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

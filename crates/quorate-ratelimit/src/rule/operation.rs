@@ -124,6 +124,7 @@ impl Operation {
             5 => Self::Reset,
             _ => return None,
         };
+        // Bits that this version knows no meaning of may change what is asked for.
         (window_ms == 0).then_some(operation)
     }
 

@@ -97,6 +97,7 @@ impl Span {
     /// Cuts a length of whole milliseconds, which leaves no rest.
     pub(crate) const fn new(length: u64) -> Self {
         let slice = length / FINEST as u64;
+        // A checked length has a million nanoseconds; in tests it may have fewer than slices.
         Self { length, slice: Divisor::new(if slice == 0 { 1 } else { slice }) }
     }
 
@@ -126,6 +127,7 @@ impl Span {
 
     /// Returns the last slice of a form within the coarsest one that a moment is in.
     pub(crate) const fn last_beside(&self, form: Form, at: u64) -> u64 {
+        // The last of the slices that one coarse slice is made of has all lower bits set.
         let parts = Form::Coarse.shift() - form.shift();
         self.number(form, at) | ((1 << parts) - 1)
     }

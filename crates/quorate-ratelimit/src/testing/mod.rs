@@ -184,6 +184,7 @@ impl TestGroup {
     fn agreed(&self) -> Option<(String, Vec<&Peer>)> {
         let peers = self.running.values().map(RateLimiter::peer);
         let statuses = peers.map(|peer| (peer, peer.status()));
+        // A peer that is cut off may follow one that is primary no more.
         let with_quorum: Vec<_> = statuses.filter(|(_, status)| status.quorum).collect();
         let (_, first) = with_quorum.first()?;
         let primary = first.primary.clone()?;

@@ -100,6 +100,7 @@ impl Log {
     /// Returns the units that were given back and are still counted in slices.
     #[inline]
     fn owed(&self, look: &Look) -> u64 {
+        // With its slice it has left.
         if self.owed.units == 0 || self.owed.before > self.kept(look) {
             return 0;
         }
@@ -138,6 +139,7 @@ impl Log {
         } else {
             self.go_home(span, home, look);
         }
+        // Nothing keeps an empty log in the form that it had.
         if self.is_empty() {
             *self = Self::empty(home, look.at);
         }
@@ -183,6 +185,7 @@ impl Log {
             self.owed = Owed::NONE;
             return;
         };
+        // An earlier slice may be able to say less than the newest one has.
         if self.form == Form::Large && self.newest >> self.scale >= LARGE_FULL {
             self.fit_newest();
         }
@@ -232,6 +235,7 @@ impl Log {
         let mut counted = self.counted(look);
         let owed = self.owed(look);
         used = used.saturating_add(owed);
+        // The oldest first, which leaves first.
         while let Some(before) = self.oldest(counted) {
             used = used.saturating_sub(self.units(before));
             let still_owed = if self.owed.before < before { owed } else { 0 };
