@@ -54,13 +54,13 @@ type Counts = Box<dyn Fn(&response::Parts) -> bool + Send + Sync>;
 enum Outcome {
     Actual(ActualCost),
     CountIf(Counts),
-    /// What was taken counts.
+    /// None: what was taken counts.
     Same,
 }
 
 /// The limit of a rule.
 enum Which {
-    /// The same for all requests.
+    /// One for all requests, by its name.
     Named(Arc<str>),
     /// Chosen by the request.
     Of(LimitOf),

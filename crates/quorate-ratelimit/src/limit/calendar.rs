@@ -174,7 +174,8 @@ impl Calendar {
         Self::new(Unit::Year)
     }
 
-    /// Sets the time zone, by its IANA name, such as `Europe/Berlin`.
+    /// Sets the time zone, by its IANA name, such as `Europe/Berlin`. Its rules are those of the
+    /// database that this build brings, whatever the machine has.
     pub const fn in_zone(mut self, name: &str) -> Self {
         self.zone = Zone::new(name);
         self

@@ -104,12 +104,16 @@ impl WithoutPrimary {
 /// Reads a decimal fraction of up to three places, exactly.
 fn per_mille(text: &str) -> Option<u16> {
     let (whole, places) = text.split_once('.').unwrap_or((text, "0"));
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if !is_number(whole) || !is_number(places) || places.len() > 3 {
         return None;
     }
     let places: u16 = format!("{places:0<3}").parse().ok()?;
     whole.parse::<u16>().ok()?.checked_mul(1000)?.checked_add(places)
+}
+
+/// Returns true for digits, and nothing else: a sign is no part of a share.
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Writes it as a part of a limit's text.

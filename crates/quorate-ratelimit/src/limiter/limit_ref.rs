@@ -2,7 +2,6 @@
 
 use quorate::Reading;
 
-use crate::limit::Kind;
 use crate::limiter::RateLimiter;
 use crate::model::error::AcquireError;
 use crate::model::key::{Key, KeyBuffer, limit_of};
@@ -67,11 +66,10 @@ impl RateLimiter {
     /// from what is taken a moment later.
     #[inline(always)]
     fn reading(&self, named: &NamedLimit) -> Reading {
-        let is_sliding = |named: &NamedLimit| matches!(named.limit.kind, Kind::Sliding { .. });
         let is_exact = match self.current().changed() {
             // It may be another limit by now.
-            Some(present) => present.find(named.id).is_some_and(is_sliding),
-            None => is_sliding(named),
+            Some(present) => present.find(named.id).is_some_and(NamedLimit::is_sliding),
+            None => named.is_sliding(),
         };
         if is_exact { Reading::Exact } else { Reading::Cheap }
     }

@@ -120,7 +120,7 @@ impl RateLimiter {
     /// ```
     /// use quorate_ratelimit::RateLimiter;
     ///
-    /// /// Whether the group decides by something else.
+    /// /// Returns true if the group decides by something else.
     /// fn is_changed(limiter: &RateLimiter) -> bool {
     ///     limiter.code().to_string() != limiter.limits().to_string()
     /// }
@@ -238,7 +238,7 @@ impl RateLimiter {
     /// ```
     /// use quorate_ratelimit::{AcquireError, RateLimiter};
     ///
-    /// /// How many of these lines may be sent now.
+    /// /// Takes what may be sent now of these lines.
     /// async fn batch(limiter: &RateLimiter, lines: u64) -> Result<u64, AcquireError> {
     ///     Ok(limiter.acquire_up_to("mail", "alice", lines).await?.granted)
     /// }
@@ -333,7 +333,7 @@ impl RateLimiter {
     /// ```
     /// use quorate_ratelimit::{AcquireError, RateLimiter};
     ///
-    /// /// What a request cost is known only now.
+    /// /// Counts what a request has cost, which is known only now.
     /// async fn used(limiter: &RateLimiter, user: &str, tokens: u64) -> Result<(), AcquireError> {
     ///     limiter.debit("tokens", user, tokens).await?;
     ///     Ok(())

@@ -77,6 +77,12 @@ impl NamedLimit {
         }
     }
 
+    /// Returns true if it is a sliding window.
+    #[inline(always)]
+    pub(crate) fn is_sliding(&self) -> bool {
+        matches!(self.limit.kind, Kind::Sliding { .. })
+    }
+
     /// Returns true if a peer of a strict group decides it alone.
     pub(crate) fn may_be_decided_alone(&self) -> bool {
         use WithoutPrimary::{Open, Share};

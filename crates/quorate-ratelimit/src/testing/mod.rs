@@ -360,8 +360,8 @@ impl TestGroup {
 
     /// Returns the members to whom a joiner introduces itself: all but itself.
     fn contacts(&self, joiner: &str) -> Vec<String> {
-        let is_other = |name: &String| name != joiner && !self.is_client(name);
-        self.seats.keys().filter(|name| is_other(name)).cloned().collect()
+        let others = self.seats.keys().filter(|name| *name != joiner && !self.is_client(name));
+        others.cloned().collect()
     }
 
     /// Waits until a peer can decide, and counts, if it is no client.
