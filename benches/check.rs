@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion};
 use governor::{DefaultKeyedRateLimiter, Quota};
-use quorate::store::Store;
+use quorate::internal::store::Store;
 use quorate::{Acknowledge, Ballot, Generation, GroupTime, Model, Term, Time};
 use quorate_benches::group::{self, Group, RATE};
 use quorate_benches::keys::{KEY_BYTES, Numbers, key};

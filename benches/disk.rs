@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fs};
 
-use quorate::disk::{self, Options, Storage as Files, StorageId, SystemDirectory};
-use quorate::record::{Record, Records};
-use quorate::state::BatchEnd;
-use quorate::store::{EPOCH, Staged, Store};
+use quorate::internal::disk::{self, Options, Storage as Files, StorageId, SystemDirectory};
+use quorate::internal::record::{Record, Records};
+use quorate::internal::state::BatchEnd;
+use quorate::internal::store::{EPOCH, Staged, Store};
 use quorate::transport::InProcess;
 use quorate::{
     Acknowledge, Ballot, Bounds, Generation, GroupTime, Lead, Peer, Position, Sequence, Storage,
@@ -161,7 +161,7 @@ fn recover(path: &Path) -> Result<(Vec<String>, Store, Files), Box<dyn Error>> {
 /// Puts a snapshot in place of the log.
 fn snapshot(store: &Store, mut files: Files) -> Result<(), Box<dyn Error>> {
     let mut writer = files.begin_snapshot()?;
-    let mut cursor = quorate::store::CopyCursor::since(Sequence(0));
+    let mut cursor = quorate::internal::store::CopyCursor::since(Sequence(0));
     while !cursor.is_done() {
         writer.write(&store.copy(&mut cursor, 256 * 1024))?;
     }

@@ -8,12 +8,12 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate::protocol::Machine;
-use quorate::protocol::io::{Input, LinkEnd, Output, Start};
-use quorate::protocol::message::{Message, Piece};
-use quorate::record::Records;
-use quorate::state::{BatchEnd, Membership, Meta, Reign};
-use quorate::store::{MODEL, Store};
+use quorate::internal::protocol::Machine;
+use quorate::internal::protocol::io::{Input, LinkEnd, Output, Start};
+use quorate::internal::protocol::message::{Message, Piece};
+use quorate::internal::record::Records;
+use quorate::internal::state::{BatchEnd, Membership, Meta, Reign};
+use quorate::internal::store::{MODEL, Store};
 use quorate::{
     Answer, Ballot, Bounds, Cell, Delta, Generation, GroupConfig, GroupId, GroupTime, Incarnation,
     Item, Lead, Member, Model, Now, PeerConfig, PeerKind, Position, Sequence, Term, Time, Value,
@@ -135,7 +135,7 @@ impl Peer {
     fn copy(&mut self, number: u64) -> Result<Duration, Box<dyn Error>> {
         let mut longest = Duration::ZERO;
         let mut index = 0;
-        let mut records = quorate::record::Packer::default();
+        let mut records = quorate::internal::record::Packer::default();
         for cell in 0..CELLS {
             let mut key = vec![MODEL];
             key.extend_from_slice(&keys::key(cell));

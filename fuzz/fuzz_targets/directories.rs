@@ -1,4 +1,4 @@
 //! Any files: a directory is recovered or refused, and read as it was written.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| quorate::disk::fuzzing::directories(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| quorate::internal::disk::fuzzing::directories(data));

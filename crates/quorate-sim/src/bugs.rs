@@ -3,7 +3,7 @@
 //! Every directed scenario is run with the bug in it, and then some random seeds. Without a bug
 //! the scenarios hold, so it is the bug that is caught.
 
-use quorate::bug::{self, Bug};
+use quorate::internal::bug::{self, Bug};
 
 use crate::observe::trace::Trace;
 use crate::plan::{Plan, Wish};

@@ -76,7 +76,7 @@ impl Options {
                 #[cfg(feature = "bugs")]
                 "--bugs" => task = Some(Task::Bugs),
                 #[cfg(feature = "bugs")]
-                "--bug" => quorate::bug::set(Some(bug(&value()?)?)),
+                "--bug" => quorate::internal::bug::set(Some(bug(&value()?)?)),
                 "--trace" => options.is_traced = true,
                 "--digest" => options.has_digests = true,
                 _ => return Err(format!("{arg} is not known\n{USAGE}")),
@@ -123,7 +123,7 @@ fn profile(text: &str) -> Result<Profile, String> {
 }
 
 #[cfg(feature = "bugs")]
-fn bug(text: &str) -> Result<quorate::bug::Bug, String> {
-    let found = quorate::bug::Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == text);
+fn bug(text: &str) -> Result<quorate::internal::bug::Bug, String> {
+    let found = quorate::internal::bug::Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == text);
     found.ok_or_else(|| format!("{text} is not a known bug"))
 }

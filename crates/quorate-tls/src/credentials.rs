@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use quorate::internal::wire::{MIN_PROTOCOL_VERSION, PROTOCOL_VERSION};
 use quorate::transport::Claim;
-use quorate::wire::{MIN_PROTOCOL_VERSION, PROTOCOL_VERSION};
 use quorate::{Certificate, Event, PeerName};
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;

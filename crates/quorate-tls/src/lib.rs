@@ -90,6 +90,7 @@ mod credentials;
 mod error;
 mod failed;
 mod fault;
+#[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod handshake;

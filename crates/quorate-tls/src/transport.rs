@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
+use quorate::internal::wire::{self, Frame, MAX_HELLO_BYTES, Refuse, kind};
 use quorate::transport::{
     BoxFuture, HEADER_BYTES, Incoming, Listener, Stream, Transport, host, is_tls,
 };
-use quorate::wire::{self, Frame, MAX_HELLO_BYTES, Refuse, kind};
 use quorate::{Certificate, Event, PeerName, Tls};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{DnsName, ServerName, UnixTime};
@@ -143,6 +143,7 @@ impl TlsTransport {
     }
 
     /// Makes the questions of one handshake.
+    #[cfg(feature = "fuzzing")]
     pub(crate) fn inquiry(&self, wanted: Wanted) -> Arc<Inquiry> {
         let trust = self.shared.current().trust.clone();
         Inquiry::new(trust, self.shared.names.clone(), wanted)

@@ -356,9 +356,12 @@ async fn plain_text_is_not_taken_where_tls_is_required() {
     let (accepted, said) = tokio::join!(accepting, dialing);
     assert_eq!(fault(accepted).0, PeerFault::PlainText);
     let mut said = bytes::BytesMut::from(&said[..]);
-    let (kind, body) = quorate::wire::split(&mut said, 4096).expect("a frame").expect("all of it");
-    let frame = quorate::wire::decode(kind, body).expect("a refusal in plain text");
-    let quorate::wire::Frame::Refuse(refuse) = frame else { panic!("not one: {frame:?}") };
+    let (kind, body) =
+        quorate::internal::wire::split(&mut said, 4096).expect("a frame").expect("all of it");
+    let frame = quorate::internal::wire::decode(kind, body).expect("a refusal in plain text");
+    let quorate::internal::wire::Frame::Refuse(refuse) = frame else {
+        panic!("not one: {frame:?}")
+    };
     assert_eq!((&*refuse.field, &*refuse.ours, &*refuse.theirs), ("tls", "required", "off"));
 }
 

@@ -178,6 +178,7 @@ mod carried;
 mod demand;
 mod fields;
 mod forwarded;
+#[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod header;

@@ -55,12 +55,11 @@
 //!
 //! # Modules
 //!
-//! Services need what is at the top. The modules are the layers below, public for the simulator,
-//! for benchmarks and for whoever wants to read how it works: [`protocol`] (elections, leases,
-//! replication, as a state machine without IO), [`store`] (cells and their change feed),
-//! [`record`] (cells as they travel), [`wire`] (frames and messages), [`transport`] (TCP and within
-//! one process; TLS is in the crate `quorate-tls`) and [`disk`] (files). Their interfaces may
-//! change in any version.
+//! Services need what is at the top, the words of settings ([`words`]), and what carries bytes
+//! between peers if that is to be another than TCP ([`transport`]; TLS is in the crate
+//! `quorate-tls`). The layers below are in the source for whoever wants to read how it works:
+//! elections, leases and replication as a state machine without IO, cells and their change feed,
+//! frames, files.
 //!
 //! # Features
 //!
@@ -68,22 +67,22 @@
 
 mod base;
 mod config;
-pub mod disk;
+mod disk;
 #[cfg(feature = "driver")]
 mod driver;
+#[doc(hidden)]
+pub mod internal;
 mod model;
-pub mod protocol;
-pub mod record;
-pub mod session;
-pub mod state;
-pub mod store;
+mod protocol;
+mod record;
+mod session;
+mod state;
+mod store;
 #[cfg(feature = "driver")]
 pub mod transport;
-pub mod wire;
+mod wire;
 pub mod words;
 
-#[doc(hidden)]
-pub use base::bug;
 pub use base::error::{
     Bounded, DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError,
 };
@@ -97,15 +96,11 @@ pub use base::loss::Loss;
 pub use base::policy::{MAX_POLICY_BYTES, Policy};
 #[doc(hidden)]
 pub use base::telling::tell;
-#[doc(hidden)]
-pub use base::told::shortened;
 pub use config::{
     Acknowledge, AddressFault, AddressGiven, Bounds, ClientRights, ConfigError, GroupConfig,
     MAX_MEMBERS, Mode, NewGenerations, OnReconnect, PeerConfig, Storage, StorageKind, SyncPolicy,
 };
-#[cfg(feature = "driver")]
-#[doc(hidden)]
-pub use driver::TestClock;
+pub use disk::OpenError;
 #[cfg(feature = "driver")]
 pub use driver::{
     Absence, Basis, CallTimes, Connections, ContactStatus, Decider, Decision, Difference, Events,

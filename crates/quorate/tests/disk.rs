@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use quorate::disk::simulated::{Mishap, SimulatedDisk};
+use quorate::internal::disk::simulated::{Mishap, SimulatedDisk};
 use quorate::transport::InProcess;
 use quorate::{
     Acknowledge, Bounds, DecideError, Event, Item, Link, NoPrimaryReason, Peer, PeerBuilder,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use quorate::disk::{Directory as _, OpenError, SystemDirectory};
+use quorate::internal::disk::{Directory as _, OpenError, SystemDirectory};
 use quorate::transport::InProcess;
 use quorate::{
     Acknowledge, Bounds, ConfigError, DecideError, Event, Peer, StartError, Storage, StorageState,

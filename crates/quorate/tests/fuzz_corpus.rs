@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use bytes::{Bytes, BytesMut};
-use quorate::protocol::Standing;
-use quorate::protocol::io::Succession;
-use quorate::protocol::message::{
+use quorate::internal::protocol::Standing;
+use quorate::internal::protocol::io::Succession;
+use quorate::internal::protocol::message::{
     Brief, Campaign, Grant, Lane, Message, Piece, PolicyOutcome, RemoveOutcome, SwitchOutcome,
     VoteRequest,
 };
-use quorate::record::Record;
-use quorate::state::{BatchEnd, Membership, Meta, Reign};
-use quorate::wire::replies::{self, Refusal};
-use quorate::wire::{
+use quorate::internal::record::Record;
+use quorate::internal::state::{BatchEnd, Membership, Meta, Reign};
+use quorate::internal::wire::replies::{self, Refusal};
+use quorate::internal::wire::{
     Calls, Frame, HEADER_BYTES, Hello, Merge, MergeReply, Refuse, Replies, calls, encode, fuzzing,
 };
 use quorate::{
@@ -35,7 +35,7 @@ fn every_file_of_the_corpus_runs() {
         ("frames", fuzzing::frames),
         ("messages", fuzzing::messages),
         ("calls", fuzzing::calls),
-        ("directories", quorate::disk::fuzzing::directories),
+        ("directories", quorate::internal::disk::fuzzing::directories),
     ];
     for (target, run) in targets {
         let mut files = 0;

@@ -18,9 +18,9 @@ use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use quorate::protocol::message::Lane;
+use quorate::internal::protocol::message::Lane;
+use quorate::internal::wire::{self, kind};
 use quorate::transport::{Protection, Stream, Tcp};
-use quorate::wire::{self, kind};
 use quorate::{Link, Peer, PeerKind};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::raw::{self, Raw};

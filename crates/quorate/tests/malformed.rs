@@ -4,10 +4,10 @@
 mod support;
 
 use bytes::{Bytes, BytesMut};
-use quorate::protocol::message::{Lane, Message};
+use quorate::internal::protocol::message::{Lane, Message};
+use quorate::internal::wire::replies::{self, Refusal, Replies};
+use quorate::internal::wire::{self, BODY_SLACK_BYTES, Calls, Frame, Merge, MergeReply, kind};
 use quorate::transport::InProcess;
-use quorate::wire::replies::{self, Refusal, Replies};
-use quorate::wire::{self, BODY_SLACK_BYTES, Calls, Frame, Merge, MergeReply, kind};
 use quorate::{Ballot, GroupTime, Item, Link, Peer, Position};
 use support::raw::{self, Raw, bytes};
 use support::{LONG, add, builder, count, events, until};
@@ -216,7 +216,10 @@ async fn messages_about_nothing_are_passed_over() {
     let (number, request) = (u64::MAX, u64::MAX);
     for message in [
         Message::Pong { number, promise: Some(ballot), brief },
-        Message::Removed { request, outcome: quorate::protocol::message::RemoveOutcome::Removed },
+        Message::Removed {
+            request,
+            outcome: quorate::internal::protocol::message::RemoveOutcome::Removed,
+        },
         Message::StandNow { ballot },
         Message::Release { ballot, to: "x".into() },
     ] {

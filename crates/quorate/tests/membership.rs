@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use quorate::protocol::message::{Lane, Message};
+use quorate::internal::protocol::message::{Lane, Message};
+use quorate::internal::wire::{Frame, Hello};
 use quorate::transport::InProcess;
-use quorate::wire::{Frame, Hello};
 use quorate::{
     Acknowledge, AddressFault, AddressGiven, ConfigError, Event, Link, Member, Mode, Peer,
     PeerBuilder, PeerKind, PeerRole, Position, RemoveError, Sequence, StartError, Status,

@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use quorate::disk::simulated::SimulatedDisk;
+use quorate::internal::disk::simulated::SimulatedDisk;
 use quorate::transport::InProcess;
 use quorate::{Acknowledge, Event, Peer, PeerBuilder, PeerRole, Status, Storage, SyncPolicy};
 use support::{Counter, LONG, NAMES, add, builder, count, events, until};

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use quorate::disk::simulated::{Mishap, SimulatedDisk};
+use quorate::internal::disk::simulated::{Mishap, SimulatedDisk};
 use quorate::transport::InProcess;
 use quorate::{
     Absence, Acknowledge, NotCountedError, Peer, Status, Storage, StorageState, SyncPolicy,

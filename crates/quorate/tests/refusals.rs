@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use quorate::protocol::message::Lane;
+use quorate::internal::protocol::message::Lane;
+use quorate::internal::wire::{Hello, Refuse};
 use quorate::transport::{BoxFuture, InProcess, Incoming, Listener, Stream, Tcp, Transport};
-use quorate::wire::{Hello, Refuse};
 use quorate::{
     Bounds, ConfigError, DecideError, Event, GroupConfig, Mode, NoPrimaryReason, Peer, PeerBuilder,
     PeerKind, PeerName, Refusal, StartError,
@@ -359,9 +359,12 @@ async fn tls_on_a_plain_port_is_told_so_in_plain_text_and_named() {
         let read = tokio::time::timeout(LONG, stream.read_to_end(&mut said)).await;
         read.expect("it does not hang").expect("it is closed in order");
         let mut said = bytes::BytesMut::from(&said[..]);
-        let frame = quorate::wire::split(&mut said, 4096).expect("a frame").expect("all of it");
-        let frame = quorate::wire::decode(frame.0, frame.1).expect("a refusal");
-        let quorate::wire::Frame::Refuse(refuse) = frame else { panic!("not one: {frame:?}") };
+        let frame =
+            quorate::internal::wire::split(&mut said, 4096).expect("a frame").expect("all of it");
+        let frame = quorate::internal::wire::decode(frame.0, frame.1).expect("a refusal");
+        let quorate::internal::wire::Frame::Refuse(refuse) = frame else {
+            panic!("not one: {frame:?}")
+        };
         assert_eq!(
             (&*refuse.field, &*refuse.ours, &*refuse.theirs),
             ("tls", "off", "permissive or required")

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use quorate::store::CELL_BYTES;
+use quorate::internal::store::CELL_BYTES;
 use quorate::transport::InProcess;
 use quorate::{
     Acknowledge, Answer, Bounded, Bounds, Cell, DecideError, Decision, Delta, Event, Fill,

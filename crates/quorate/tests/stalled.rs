@@ -6,10 +6,10 @@ mod support;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use quorate::protocol::Standing;
-use quorate::protocol::message::Lane;
+use quorate::internal::protocol::Standing;
+use quorate::internal::protocol::message::Lane;
+use quorate::internal::wire::{Frame, Hello, Merge};
 use quorate::transport::InProcess;
-use quorate::wire::{Frame, Hello, Merge};
 use quorate::{
     Acknowledge, Ballot, Bounds, Delta, GroupConfig, GroupTime, Mode, Peer, PeerBuilder, PeerKind,
     PeerStats, Position, Sequence, Term,
@@ -241,7 +241,7 @@ async fn few_merges_of_one_peer_wait_for_a_majority() {
     client.talk(merge).await;
     assert!(client.sent < FAR_TOO_MUCH / 2, "{} bytes were taken", client.sent);
     let (kind, body) = client.raw.receive().await.expect("it is open");
-    let Ok(Frame::MergeReply(reply)) = quorate::wire::decode(kind, body) else {
+    let Ok(Frame::MergeReply(reply)) = quorate::internal::wire::decode(kind, body) else {
         panic!("merges are answered, not frame {kind}");
     };
     assert!(!reply.ok && reply.number == 5, "the fifth is refused first: {reply:?}");

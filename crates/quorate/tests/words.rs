@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate::disk::{Action, AppendError, Fault, IoError, OpenError, SnapshotError, StorageError};
-use quorate::store::{ApplyError, Refused};
-use quorate::wire::WireError;
+use quorate::internal::disk::{
+    Action, AppendError, Fault, IoError, OpenError, SnapshotError, StorageError,
+};
+use quorate::internal::store::{ApplyError, Refused};
+use quorate::internal::wire::WireError;
 use quorate::{
     AddressFault, AddressGiven, Ballot, Bounded, Bounds, ConfigError, DecideError, Generation,
     GroupConfig, NoPrimaryReason, PeerName, PolicyError, Position, RemoveError, Sequence,

@@ -250,7 +250,7 @@ const MAX_SHOWN: usize = 64;
 
 /// Writes a text that somebody has given, in quotes, so that it is seen where it begins and ends.
 pub(crate) fn shown(text: &str) -> String {
-    format!("{:?}", quorate::shortened(text, MAX_SHOWN))
+    format!("{:?}", quorate::internal::shortened(text, MAX_SHOWN))
 }
 
 /// Writes numbers in a sentence.

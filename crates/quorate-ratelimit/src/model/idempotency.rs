@@ -15,7 +15,7 @@
 
 use std::time::Duration;
 
-use quorate::bug::{self, Bug};
+use quorate::internal::bug::{self, Bug};
 use quorate::{Cell, Delta, GroupTime, Item, Value};
 
 use crate::model::answer::NO_WINDOW;

@@ -30,7 +30,7 @@
 //! milliseconds. One that the version before this one has made does not name its form: it is taken
 //! for one of the present.
 
-use quorate::bug::{self, Bug};
+use quorate::internal::bug::{self, Bug};
 use quorate::{Cell, DecideContext, GroupTime, Value};
 
 use crate::model::earlier_form::{Charge, FormNumber};

@@ -1,6 +1,6 @@
 //! Parts that the cells of all limits have: the tag of whatever wrote them, and a mark below it.
 
-use quorate::bug::{self, Bug};
+use quorate::internal::bug::{self, Bug};
 use quorate::{Cell, Value};
 
 /// The upper 16 bits of a cell's last word say by which kind of limit, and at which rate or window

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use quorate::internal::TestClock;
 use quorate::transport::InProcess;
-use quorate::{GroupTime, PeerBuilder, PeerKind, StartError, TestClock};
+use quorate::{GroupTime, PeerBuilder, PeerKind, StartError};
 
 use super::passing::Disturbance;
 use super::{Seat, Setup, TestGroup};

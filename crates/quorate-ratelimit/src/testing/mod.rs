@@ -22,8 +22,9 @@ mod passing;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use quorate::internal::TestClock;
 use quorate::transport::InProcess;
-use quorate::{Peer, PeerBuilder, PeerKind, Shutdown, StartError, TestClock};
+use quorate::{Peer, PeerBuilder, PeerKind, Shutdown, StartError};
 
 pub use builder::TestGroupBuilder;
 pub use date::utc;

@@ -8,7 +8,7 @@
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
-use quorate::TestClock;
+use quorate::internal::TestClock;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use quorate::state::Membership;
+use quorate::internal::state::Membership;
 use quorate::{Event as GroupEvent, Mode};
 
 use crate::check::Check;

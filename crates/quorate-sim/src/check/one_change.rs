@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorate::state::Membership;
+use quorate::internal::state::Membership;
 use quorate::{Ballot, Member, MemberId, Position};
 
 use crate::check::Check;

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use quorate::session::attempt::{Attempt, Next};
-use quorate::session::commit_queue::CommitQueue;
-use quorate::session::routes::RouteKind;
-use quorate::session::unanswered::Unanswered;
-use quorate::store::Decided;
+use quorate::internal::session::attempt::{Attempt, Next};
+use quorate::internal::session::commit_queue::CommitQueue;
+use quorate::internal::session::routes::RouteKind;
+use quorate::internal::session::unanswered::Unanswered;
+use quorate::internal::store::Decided;
 use quorate::{Ballot, DecideError, Position, Time};
 
 use crate::words::call::PeerStart;

@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 
 use quorate::Position;
-use quorate::disk::Storage;
-use quorate::disk::simulated::{Mishap, SimulatedDisk};
-use quorate::protocol::io::HardState;
-use quorate::record::Records;
-use quorate::state::BatchEnd;
-use quorate::store::Staged;
+use quorate::internal::disk::Storage;
+use quorate::internal::disk::simulated::{Mishap, SimulatedDisk};
+use quorate::internal::protocol::io::HardState;
+use quorate::internal::record::Records;
+use quorate::internal::state::BatchEnd;
+use quorate::internal::store::Staged;
 
 use crate::host::disk_error::DiskError;
 use crate::host::snapshot::Snapshot;

@@ -1,6 +1,6 @@
 //! Errors of a disk, each of which stops the storage.
 
-use quorate::disk::{AppendError, SnapshotError, StorageError};
+use quorate::internal::disk::{AppendError, SnapshotError, StorageError};
 
 /// Whatever the disk says that stops a round.
 #[derive(Debug)]

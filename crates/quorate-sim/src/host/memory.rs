@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use quorate::protocol::io::HardState;
+use quorate::internal::protocol::io::HardState;
 
 /// The memory of a peer on its disk, which outlives the processes.
 #[derive(Debug, Default)]

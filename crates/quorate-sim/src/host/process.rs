@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use quorate::protocol::io::Route;
-use quorate::protocol::{Machine, Standing};
-use quorate::session::budget::Budget;
-use quorate::session::merging::Merging;
-use quorate::session::replying::Replying;
-use quorate::session::serving::Server;
-use quorate::state::{Membership, Meta};
-use quorate::store::{MODEL, Overlay, Store};
-use quorate::wire::PROTOCOL_VERSION;
+use quorate::internal::protocol::io::Route;
+use quorate::internal::protocol::{Machine, Standing};
+use quorate::internal::session::budget::Budget;
+use quorate::internal::session::merging::Merging;
+use quorate::internal::session::replying::Replying;
+use quorate::internal::session::serving::Server;
+use quorate::internal::state::{Membership, Meta};
+use quorate::internal::store::{MODEL, Overlay, Store};
+use quorate::internal::wire::PROTOCOL_VERSION;
 use quorate::{Acknowledge, Ballot, GroupConfig, Incarnation, Item, MemberId, Position, Value};
 
 use crate::base::clock::{Clock, Moment};

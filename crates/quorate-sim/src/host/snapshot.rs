@@ -1,10 +1,12 @@
 //! Snapshots, step by step, while everything else goes on.
 
 use quorate::Sequence;
-use quorate::disk::{FinishedSnapshot, SealedSnapshot, SnapshotError, SnapshotWriter, Storage};
-use quorate::record::Records;
-use quorate::state::BatchEnd;
-use quorate::store::{CopyCursor, Store};
+use quorate::internal::disk::{
+    FinishedSnapshot, SealedSnapshot, SnapshotError, SnapshotWriter, Storage,
+};
+use quorate::internal::record::Records;
+use quorate::internal::state::BatchEnd;
+use quorate::internal::store::{CopyCursor, Store};
 
 use crate::host::disk_error::DiskError;
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use quorate::Ballot;
-use quorate::store::Store;
+use quorate::internal::store::Store;
 
 use crate::base::clock::{Clock, Moment};
 use crate::host::Host;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quorate::protocol::message::Message;
+use quorate::internal::protocol::message::Message;
 
 use crate::network::packet::Payload;
 

@@ -12,7 +12,7 @@ pub(crate) mod style;
 use std::time::Duration;
 
 use quorate::Incarnation;
-use quorate::protocol::message::Lane;
+use quorate::internal::protocol::message::Lane;
 
 use crate::base::clock::Moment;
 use crate::base::random::Random;

@@ -1,8 +1,8 @@
 //! Packets, and their content.
 
 use bytes::BytesMut;
-use quorate::protocol::message::{Lane, Message};
-use quorate::wire::{self, Frame, Merge, MergeReply};
+use quorate::internal::protocol::message::{Lane, Message};
+use quorate::internal::wire::{self, Frame, Merge, MergeReply};
 
 use crate::words::call::{Call, Reply};
 

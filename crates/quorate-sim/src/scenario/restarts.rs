@@ -85,7 +85,8 @@ fn expect(world: &mut World, before: &Before, is_same_group: bool, units: u64) {
         world.fail("restarts", what);
     }
     let counted = world.primary().and_then(|primary| {
-        let value = world.process(primary)?.store.read(quorate::store::MODEL, &key(b'c', 0))?;
+        let value =
+            world.process(primary)?.store.read(quorate::internal::store::MODEL, &key(b'c', 0))?;
         Some(value.words[0])
     });
     if counted.unwrap_or_default() != units {

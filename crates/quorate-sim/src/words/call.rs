@@ -1,9 +1,9 @@
 //! A call on its way: to the primary, through its store, and back.
 
-use quorate::session::replying::Replies;
-use quorate::store::Decided;
-use quorate::wire::MergeReply;
-use quorate::wire::replies::Refusal;
+use quorate::internal::session::replying::Replies;
+use quorate::internal::store::Decided;
+use quorate::internal::wire::MergeReply;
+use quorate::internal::wire::replies::Refusal;
 use quorate::{Answer, DecideContext, GroupTime, Incarnation, Position, Time};
 
 /// One start of a peer: its index, and the incarnation that it runs as.

@@ -1,15 +1,16 @@
 //! The calls at the peer where they are made, as the product takes them
-//! ([`quorate::session::attempt`]): decided here, sent to the primary, held, decided alone.
+//! ([`quorate::internal::session::attempt`]): decided here, sent to the primary, held, decided
+//! alone.
 
 use std::time::Duration;
 
-use quorate::bug::{self, Bug};
-use quorate::protocol::io::Route;
-use quorate::session::alone::Alone;
-use quorate::session::attempt::{Attempt, Next, is_final};
-use quorate::session::routes::Routes;
-use quorate::session::unanswered::Unanswered;
-use quorate::store::Decided;
+use quorate::internal::bug::{self, Bug};
+use quorate::internal::protocol::io::Route;
+use quorate::internal::session::alone::Alone;
+use quorate::internal::session::attempt::{Attempt, Next, is_final};
+use quorate::internal::session::routes::Routes;
+use quorate::internal::session::unanswered::Unanswered;
+use quorate::internal::store::Decided;
 use quorate::{NoPrimaryReason, Time};
 
 use crate::network::packet::Payload;

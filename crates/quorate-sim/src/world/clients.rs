@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use quorate::Mode;
-use quorate::protocol::io::Route;
+use quorate::internal::protocol::io::Route;
 
 use crate::plan::fault::{Fault, Undo};
 use crate::world::World;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use quorate::bug::{self, Bug};
+use quorate::internal::bug::{self, Bug};
 use quorate::{GroupTime, Incarnation, Time};
 
 use crate::base::clock::nanos;

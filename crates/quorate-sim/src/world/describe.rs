@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use quorate::protocol::io::Route;
-use quorate::protocol::message::{Message, Piece, VoteRequest};
+use quorate::internal::protocol::io::Route;
+use quorate::internal::protocol::message::{Message, Piece, VoteRequest};
 use quorate::{Ballot, Generation, Member, Position};
 
 use crate::network::packet::Payload;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use quorate::protocol::io::{Input, Output};
-use quorate::protocol::message::{Grant, Message, PolicyOutcome};
-use quorate::state::BatchEnd;
+use quorate::internal::protocol::io::{Input, Output};
+use quorate::internal::protocol::message::{Grant, Message, PolicyOutcome};
+use quorate::internal::state::BatchEnd;
 use quorate::{Event as GroupEvent, Incarnation};
 
 use crate::base::clock::Moment;

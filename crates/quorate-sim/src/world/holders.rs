@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quorate::state::Membership;
+use quorate::internal::state::Membership;
 use quorate::{Ballot, Generation, Member};
 
 use crate::world::World;

@@ -9,8 +9,8 @@
 
 use std::time::Duration;
 
-use quorate::protocol::PeerRole;
-use quorate::protocol::io::Route;
+use quorate::internal::protocol::PeerRole;
+use quorate::internal::protocol::io::Route;
 
 use crate::base::clock::{Moment, nanos};
 use crate::world::World;

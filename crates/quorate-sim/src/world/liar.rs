@@ -3,10 +3,10 @@
 //! could say, about the group as it really is, and a second one vouches for it (docs/protocol.md,
 //! section 7, rules 13 to 15).
 
-use quorate::protocol::io::{Input, LinkEnd};
-use quorate::protocol::message::{Brief, Campaign, Grant, Message, Piece, VoteRequest};
-use quorate::record::Records;
-use quorate::state::{BatchEnd, Membership, Meta};
+use quorate::internal::protocol::io::{Input, LinkEnd};
+use quorate::internal::protocol::message::{Brief, Campaign, Grant, Message, Piece, VoteRequest};
+use quorate::internal::record::Records;
+use quorate::internal::state::{BatchEnd, Membership, Meta};
 use quorate::{
     Ballot, GroupTime, Incarnation, Lead, Member, PeerKind, PeerName, PeerStart, Position,
     Sequence, Term,

@@ -5,10 +5,10 @@
 
 use bytes::BytesMut;
 use quorate::Incarnation;
-use quorate::bug::{self, Bug};
-use quorate::protocol::io::{Input, LinkEnd};
-use quorate::protocol::message::Lane;
-use quorate::wire::{self, Frame};
+use quorate::internal::bug::{self, Bug};
+use quorate::internal::protocol::io::{Input, LinkEnd};
+use quorate::internal::protocol::message::Lane;
+use quorate::internal::wire::{self, Frame};
 
 use crate::base::clock::Moment;
 use crate::network::filter::Verdict;

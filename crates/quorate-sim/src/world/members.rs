@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use quorate::protocol::Applicant;
-use quorate::protocol::io::Input;
-use quorate::state::Membership;
+use quorate::internal::protocol::Applicant;
+use quorate::internal::protocol::io::Input;
+use quorate::internal::state::Membership;
 use quorate::{GroupConfig, PeerKind};
 
 use crate::host::disk::HostDisk;

@@ -1,8 +1,8 @@
 //! Relaxed mode: how what a peer decided alone becomes part of the group's counts, as the product
-//! sees to it ([`quorate::session::merging`]).
+//! sees to it ([`quorate::internal::session::merging`]).
 
-use quorate::session::merging::{Action, Local, Merging};
-use quorate::wire::{Merge, MergeReply};
+use quorate::internal::session::merging::{Action, Local, Merging};
+use quorate::internal::wire::{Merge, MergeReply};
 use quorate::{DecideContext, GroupTime, Incarnation, PeerStart as Start};
 
 use crate::network::packet::Payload;

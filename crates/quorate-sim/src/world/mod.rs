@@ -43,7 +43,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use quorate::protocol::io::Succession;
+use quorate::internal::protocol::io::Succession;
 use quorate::{Incarnation, MemberId};
 
 use crate::base::clock::{Clock, Moment};

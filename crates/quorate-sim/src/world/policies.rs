@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use quorate::Ballot;
-use quorate::protocol::io::Input;
+use quorate::internal::protocol::io::Input;
 
 use crate::model::real;
 use crate::words::seen::Seen;

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate::protocol::Machine;
-use quorate::protocol::io::{Input, Route};
-use quorate::session::budget::Budget;
-use quorate::session::merging::Merging;
-use quorate::state::Membership;
-use quorate::store::{Overlay, Store};
+use quorate::internal::protocol::Machine;
+use quorate::internal::protocol::io::{Input, Route};
+use quorate::internal::session::budget::Budget;
+use quorate::internal::session::merging::Merging;
+use quorate::internal::state::Membership;
+use quorate::internal::store::{Overlay, Store};
 use quorate::{Bounds, Incarnation, PeerName, Position};
 
 use crate::base::clock::Moment;

@@ -3,7 +3,7 @@
 //! Holds G31 and G33 of docs/guarantees.md.
 
 use bytes::Bytes;
-use quorate::protocol::io::Route;
+use quorate::internal::protocol::io::Route;
 use quorate::{Ballot, Mode};
 
 use crate::host::process::Process;

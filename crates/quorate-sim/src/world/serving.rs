@@ -1,15 +1,15 @@
 //! The calls and merges of others at a primary, as the product takes them
-//! ([`quorate::session::serving`]), and what every decision is held against.
+//! ([`quorate::internal::session::serving`]), and what every decision is held against.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate::protocol::io::Route;
-use quorate::session::replying::Replying;
-use quorate::session::routes::{RouteKind, Routes};
-use quorate::session::serving::Batch;
-use quorate::store::{Decided, Merged, Refused};
-use quorate::wire::Merge;
+use quorate::internal::protocol::io::Route;
+use quorate::internal::session::replying::Replying;
+use quorate::internal::session::routes::{RouteKind, Routes};
+use quorate::internal::session::serving::Batch;
+use quorate::internal::store::{Decided, Merged, Refused};
+use quorate::internal::wire::Merge;
 use quorate::{Acknowledge, Answer, Item, PeerStart as Start, Time, Value};
 
 use crate::host::process::Serving;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use quorate::Incarnation;
-use quorate::protocol::io::Input;
+use quorate::internal::protocol::io::Input;
 
 use crate::host::process::Process;
 use crate::plan::fault::{Fault, Undo};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use quorate::Event as GroupEvent;
-use quorate::protocol::message::{Grant, Message};
+use quorate::internal::protocol::message::{Grant, Message};
 
 use crate::plan::trigger::{Action, Occasion};
 use crate::world::World;

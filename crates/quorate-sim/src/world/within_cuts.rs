@@ -8,8 +8,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use quorate::bug::{self, Point};
-use quorate::store::Decided;
+use quorate::internal::bug::{self, Point};
+use quorate::internal::store::Decided;
 use quorate::{Item, Time};
 
 use crate::model::SimModel;

@@ -24,7 +24,7 @@ mod entry;
 mod error;
 mod file;
 mod folder;
-#[doc(hidden)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod header;
 mod id;
@@ -34,7 +34,7 @@ mod name;
 mod options;
 mod reader;
 mod recovery;
-#[doc(hidden)]
+#[cfg(any(test, feature = "simulation"))]
 pub mod simulated;
 mod snapshot;
 mod state;

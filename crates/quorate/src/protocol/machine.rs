@@ -29,7 +29,7 @@ use crate::protocol::role::{Leader, Promise, Pull, Role, Watch};
 use crate::state::{Membership, Meta};
 use crate::store::Store;
 
-/// The state machine of one peer. See the [module](crate::protocol) for how to drive it.
+/// The state machine of one peer; its module says how to drive it.
 #[derive(Debug)]
 pub struct Machine {
     pub(super) group: GroupConfig,

@@ -25,7 +25,7 @@ pub mod calls;
 mod convert;
 mod error;
 mod frame;
-#[doc(hidden)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 #[allow(
     clippy::all,

@@ -4,11 +4,11 @@ use std::io;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use quorate::protocol::Standing;
-use quorate::protocol::message::{Brief, Lane, Message};
+use quorate::internal::protocol::Standing;
+use quorate::internal::protocol::message::{Brief, Lane, Message};
+use quorate::internal::wire::replies::Outcome;
+use quorate::internal::wire::{self, Frame, Hello, Refuse, calls, kind, replies};
 use quorate::transport::{Stream, Transport};
-use quorate::wire::replies::Outcome;
-use quorate::wire::{self, Frame, Hello, Refuse, calls, kind, replies};
 use quorate::{
     Ballot, GroupConfig, GroupTime, Incarnation, Item, MemberId, PeerKind, PeerName, Position,
 };

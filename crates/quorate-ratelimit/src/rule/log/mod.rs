@@ -29,7 +29,7 @@ mod refunds;
 #[cfg(test)]
 mod tests;
 
-use quorate::bug::{self, Bug};
+use quorate::internal::bug::{self, Bug};
 
 use crate::rule::cell::TAG_SHIFT;
 use crate::rule::fields::{low, sum};

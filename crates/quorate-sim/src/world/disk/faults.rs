@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quorate::disk::simulated::Mishap;
+use quorate::internal::disk::simulated::Mishap;
 
 use crate::host::disk::HostDisk;
 use crate::plan::fault::Undo;

@@ -1,7 +1,7 @@
 //! The memory of a peer without storage: its ballot and its vote, and how far it may have
 //! acknowledged (docs/protocol.md, section 13.9).
 
-use quorate::protocol::io::{HardState, Kept};
+use quorate::internal::protocol::io::{HardState, Kept};
 
 use crate::world::World;
 use crate::world::event::Event;

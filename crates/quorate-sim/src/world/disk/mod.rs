@@ -13,7 +13,7 @@ mod memory;
 mod snapshots;
 mod start;
 
-use quorate::protocol::io::{Input, Output};
+use quorate::internal::protocol::io::{Input, Output};
 use quorate::{Acknowledge, Incarnation};
 
 use crate::host::disk::{Order, Round, StorageThread};

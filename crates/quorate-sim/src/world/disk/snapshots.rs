@@ -1,7 +1,7 @@
 //! Snapshots, step by step, while everything else goes on.
 
 use quorate::Position;
-use quorate::protocol::io::Input;
+use quorate::internal::protocol::io::Input;
 
 use crate::host::disk_error::DiskError;
 use crate::host::snapshot::Step;

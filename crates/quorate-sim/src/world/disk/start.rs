@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use quorate::disk::{Options, Recovered, Storage, StorageId, open};
-use quorate::protocol::io::{Kept, Start};
-use quorate::store::Store;
+use quorate::internal::disk::{Options, Recovered, Storage, StorageId, open};
+use quorate::internal::protocol::io::{Kept, Start};
+use quorate::internal::store::Store;
 use quorate::{Incarnation, Position};
 
 use crate::host::disk::{HostDisk, StorageThread};
