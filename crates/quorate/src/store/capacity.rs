@@ -30,7 +30,7 @@ pub const CELL_BYTES: usize = cell::SLOT_BYTES + INDEX_BYTES + FEED_BYTES;
 /// Memory that a cell is counted with, in bytes, by the length of its key without the namespace.
 ///
 /// ```
-/// use quorate::store::{CELL_BYTES, cell_bytes};
+/// use quorate::internal::store::{CELL_BYTES, cell_bytes};
 ///
 /// assert_eq!(CELL_BYTES, 128);
 /// assert_eq!(cell_bytes(21), 128);
@@ -88,7 +88,8 @@ impl Amount {
     }
 }
 
-/// The cells that one store has, and may have. Written when a cell is made or removed, on a line of its own.
+/// The cells that one store has, and may have. Written when a cell is made or removed, on a line of
+/// its own.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Capacity {
