@@ -8,7 +8,7 @@ use bytes::Bytes;
 use parking_lot::MutexGuard;
 
 use super::cell::KeyRef;
-use super::collect::Gather;
+use super::gather::Gather;
 use super::past_cuts::PastCut;
 use super::{Store, Upkeep};
 use crate::base::bug::{self, Point};

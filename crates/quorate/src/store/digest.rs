@@ -6,8 +6,8 @@ use parking_lot::MutexGuard;
 use siphasher::sip::SipHasher13;
 
 use super::Store;
-use super::collect::Gather;
 use super::cut::{Cut, Opened};
+use super::gather::Gather;
 use super::shard::Shard;
 use crate::base::id::{GroupTime, Position, Sequence};
 use crate::model::Value;
