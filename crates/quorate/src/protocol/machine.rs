@@ -14,7 +14,6 @@ use crate::base::policy::Policy;
 use crate::config::{GroupConfig, PeerConfig};
 use crate::model::Model;
 use crate::protocol::deadlines::{Deadlines, Timer};
-use crate::protocol::decider::Decider;
 use crate::protocol::elect::canvass::{Participants, Reply};
 use crate::protocol::follow::receiver::Receiver;
 use crate::protocol::group::remote::Remote;
@@ -23,6 +22,7 @@ use crate::protocol::group::wall_watch::WallWatch;
 use crate::protocol::io::{HardState, Input, Output, Route, Start};
 use crate::protocol::lasting::disk::Disk;
 use crate::protocol::message::{Brief, Message};
+use crate::protocol::model_handle::ModelHandle;
 use crate::protocol::random::Random;
 use crate::protocol::reign::switching::Switching;
 use crate::protocol::role::{Leader, Promise, Pull, Role, Watch};
@@ -39,7 +39,7 @@ pub struct Machine {
     pub(super) id: MemberId,
     pub(super) store: Arc<Store>,
     /// Told what to decide by; asked for nothing else.
-    pub(super) model: Decider,
+    pub(super) model: ModelHandle,
     pub(super) random: Random,
     pub(super) started: Time,
     pub(super) now: Now,
@@ -119,7 +119,7 @@ impl Machine {
             incarnation,
             id,
             store,
-            model: Decider(model),
+            model: ModelHandle(model),
             random: Random::new(seed),
             started: now.time,
             now,

@@ -18,12 +18,12 @@ pub mod io;
 pub mod message;
 
 mod deadlines;
-mod decider;
 mod elect;
 mod follow;
 mod group;
 mod lasting;
 mod machine;
+mod model_handle;
 mod random;
 mod reign;
 mod role;

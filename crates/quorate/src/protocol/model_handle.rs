@@ -6,10 +6,10 @@ use std::sync::Arc;
 use crate::model::Model;
 
 /// The model, which says what a change of the policy comes to.
-pub(super) struct Decider(pub(super) Arc<dyn Model>);
+pub(super) struct ModelHandle(pub(super) Arc<dyn Model>);
 
-impl fmt::Debug for Decider {
+impl fmt::Debug for ModelHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Decider").finish_non_exhaustive()
+        f.debug_struct("ModelHandle").finish_non_exhaustive()
     }
 }
