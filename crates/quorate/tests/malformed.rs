@@ -33,7 +33,7 @@ fn header(kind: u8, length: usize) -> BytesMut {
 fn replies(ids: &[u32]) -> BytesMut {
     let mut body = BytesMut::new();
     for id in ids {
-        replies::push_refused(&mut body, *id, Refusal::Held, 0);
+        replies::push_refused(&mut body, *id, Refusal::HandingOver, 0);
     }
     bytes(&Frame::Replies(Replies::from_body(body.freeze())))
 }

@@ -618,7 +618,7 @@ fn what_the_store_does_not_take() {
     let week = Duration::from_secs(7 * 86_400);
     assert_told([
         (said(&Refused::NoAuthority), "this peer has no authority to decide"),
-        (said(&Refused::Held), "a hand-over is under way"),
+        (said(&Refused::HandingOver), "a hand-over is under way"),
         (said(&Refused::Full { what: Bounded::Cells, bound: 5 }), "max_cells is at its bound of 5"),
         (
             said(&Refused::Forgotten { memory: week }),

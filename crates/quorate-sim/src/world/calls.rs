@@ -81,7 +81,7 @@ impl World {
                 }
                 Unanswered::Alone(NoPrimaryReason::NotConnected)
             }
-            Route::Held => Unanswered::Hold,
+            Route::HandingOver => Unanswered::Hold,
             Route::Nowhere => Unanswered::Alone(NoPrimaryReason::NoQuorum),
         };
         self.proceed(peer, op, unanswered);

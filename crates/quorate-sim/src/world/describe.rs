@@ -50,7 +50,7 @@ impl World {
         let route = match &process.route {
             Route::Here { .. } => "here".into(),
             Route::There { peer, ballot, .. } => format!("{peer} in {}", self.short(*ballot)),
-            Route::Held => "held".into(),
+            Route::HandingOver => "held".into(),
             Route::Nowhere => "nowhere".into(),
         };
         let meta = process.store.meta();

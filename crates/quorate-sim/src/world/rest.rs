@@ -62,7 +62,7 @@ impl World {
             Route::There { peer: name, incarnation, .. } => {
                 self.index_of(name) == primary && *incarnation == leader.incarnation
             }
-            Route::Held | Route::Nowhere => false,
+            Route::HandingOver | Route::Nowhere => false,
         };
         let is_merged = self.plan.group.mode == Mode::Strict || process.overlay.is_empty();
         is_led && is_merged && process.store.position() == leader.store.position()

@@ -131,7 +131,7 @@ impl World {
     pub(crate) fn on_routed(&mut self, peer: usize, route: Route) {
         let code = match &route {
             Route::Here { ballot } | Route::There { ballot, .. } => 10 + ballot.term.0,
-            Route::Held => 1,
+            Route::HandingOver => 1,
             Route::Nowhere => 2,
         };
         self.note(peer, &[8, code], |_| format!("routes {route:?}"));

@@ -218,7 +218,7 @@ pub enum Route {
         ballot: Ballot,
     },
     /// A hand-over is under way: hold calls until the route changes.
-    Held,
+    HandingOver,
     /// There is no primary: refuse, or decide locally.
     Nowhere,
 }

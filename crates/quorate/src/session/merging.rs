@@ -166,7 +166,7 @@ impl Merging {
             return self.report(out);
         }
         let is_idle = matches!(self.step, Step::Idle) && now >= self.not_before;
-        if !is_idle || matches!(route, Route::Held | Route::Nowhere) {
+        if !is_idle || matches!(route, Route::HandingOver | Route::Nowhere) {
             return;
         }
         if local.on_reconnect == OnReconnect::Overwrite {
@@ -189,7 +189,7 @@ impl Merging {
                 self.step = Step::Sent { number, to: to.clone(), at: now };
                 out.push(Action::Send { to, merge });
             }
-            Route::Held | Route::Nowhere => {}
+            Route::HandingOver | Route::Nowhere => {}
         }
     }
 
@@ -198,7 +198,7 @@ impl Merging {
         match &self.step {
             Step::Sent { at, .. } => Some(at.after(local.retry())),
             _ if local.overlay.is_empty() => None,
-            Step::Idle if matches!(route, Route::Held | Route::Nowhere) => None,
+            Step::Idle if matches!(route, Route::HandingOver | Route::Nowhere) => None,
             Step::Idle => Some(self.not_before),
             Step::Own { .. } => None,
         }

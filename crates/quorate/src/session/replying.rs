@@ -143,7 +143,7 @@ impl Replying {
     pub fn end_held(&mut self, out: &mut impl Replies) {
         self.budget.give(self.held.len());
         for id in self.held.drain(..) {
-            out.push_refused(id, Refusal::Held, 0);
+            out.push_refused(id, Refusal::HandingOver, 0);
         }
     }
 

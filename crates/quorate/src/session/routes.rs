@@ -36,7 +36,7 @@ impl Routes for Route {
         match self {
             Self::Here { .. } => RouteKind::Here,
             Self::There { .. } => RouteKind::There,
-            Self::Held => RouteKind::HandingOver,
+            Self::HandingOver => RouteKind::HandingOver,
             Self::Nowhere => RouteKind::Nowhere,
         }
     }
@@ -44,7 +44,7 @@ impl Routes for Route {
     fn newest_reign(&self) -> Ballot {
         match self {
             Self::Here { ballot } | Self::There { ballot, .. } => *ballot,
-            Self::Held | Self::Nowhere => Ballot::NONE,
+            Self::HandingOver | Self::Nowhere => Ballot::NONE,
         }
     }
 }

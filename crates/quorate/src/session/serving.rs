@@ -180,9 +180,9 @@ impl Batch {
         let kind = server.routes.kind();
         let (refusal, bound) = match refused {
             // Elected and not yet serving, or released and not yet replaced: it takes a moment.
-            Refused::Held => return self.held.push(id),
+            Refused::HandingOver => return self.held.push(id),
             Refused::NoAuthority if kind == RouteKind::HandingOver => return self.held.push(id),
-            Refused::NoAuthority if kind == RouteKind::There => (Refusal::Held, 0),
+            Refused::NoAuthority if kind == RouteKind::There => (Refusal::HandingOver, 0),
             Refused::NoAuthority => (Refusal::NoAuthority, 0),
             Refused::Full { what: Bounded::Bytes, bound } => (Refusal::BytesFull, *bound),
             Refused::Full { bound, .. } => (Refusal::CellsFull, *bound),
@@ -219,7 +219,7 @@ impl Batch {
     fn postpone(&mut self, store: &Store) {
         for (id, decided) in self.answered.drain(..) {
             match Doubt::of(&decided, store) {
-                Doubt::Harmless => self.refused.push((id, Refusal::Held, 0)),
+                Doubt::Harmless => self.refused.push((id, Refusal::HandingOver, 0)),
                 Doubt::Suspended => self.waiting.push((id, decided)),
                 Doubt::Lost => self.refused.push((id, Refusal::OutcomeUnknown, 0)),
             }
@@ -245,7 +245,7 @@ impl Batch {
         if !self.held.is_empty() {
             for id in self.held.drain(..) {
                 if !replying.hold(id) {
-                    out.push_refused(id, Refusal::Held, 0);
+                    out.push_refused(id, Refusal::HandingOver, 0);
                 }
             }
             // Under the lock: whoever changes the route from here on finds them.

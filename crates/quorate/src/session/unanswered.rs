@@ -36,7 +36,7 @@ impl Unanswered {
     #[cold]
     pub fn of_store(refused: &Refused, kind: RouteKind) -> Self {
         match refused {
-            Refused::Held => Self::Hold,
+            Refused::HandingOver => Self::Hold,
             Refused::NoAuthority if kind != RouteKind::Here => Self::Again,
             Refused::NoAuthority => Self::Alone(NoPrimaryReason::LeaseEnded),
             Refused::Full { what, bound } => {
@@ -55,7 +55,7 @@ impl Unanswered {
     pub fn of_primary(refusal: Refusal, bound: u64, items: &[Item<'_>]) -> Self {
         let overloaded = |what| DecideError::Overloaded { what, bound }.into();
         match refusal {
-            Refusal::Held => Self::Hold,
+            Refusal::HandingOver => Self::Hold,
             Refusal::NoAuthority => Self::Alone(NoPrimaryReason::LeaseEnded),
             Refusal::BytesFull => overloaded(Bounded::Bytes),
             Refusal::CellsFull => overloaded(Bounded::Cells),

@@ -74,7 +74,7 @@ impl Authority {
 
     #[cold]
     fn refusal(&self) -> Refused {
-        if self.is_held() { Refused::Held } else { Refused::NoAuthority }
+        if self.is_held() { Refused::HandingOver } else { Refused::NoAuthority }
     }
 
     /// The steady time of an operation: that of its clock, but never behind any other's.

@@ -112,7 +112,7 @@ impl Store {
             }
         };
         if bug::is(Bug::RefusedWrites) && self.authority.is_held() {
-            return Err(Refused::Held);
+            return Err(Refused::HandingOver);
         }
         decided
     }

@@ -18,7 +18,7 @@ pub enum Refused {
     NoAuthority,
     /// A hand-over is under way.
     #[error("a hand-over is under way")]
-    Held,
+    HandingOver,
     /// The operation needs a new cell and none may be made.
     #[error("{what} is at its bound of {bound}")]
     Full {

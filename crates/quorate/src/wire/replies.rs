@@ -54,7 +54,7 @@ pub enum Refusal {
     /// The receiver is not the primary, or its lease has ended. Nothing was written.
     NoAuthority,
     /// The primary has handed over: ask the next one. Nothing was written.
-    Held,
+    HandingOver,
     /// The operation needs a new cell, and there may be no more of them. Nothing was written.
     CellsFull,
     /// The operation itself is not usable. Nothing was written.
@@ -70,7 +70,7 @@ pub enum Refusal {
 impl Refusal {
     const ALL: [Self; 7] = [
         Self::NoAuthority,
-        Self::Held,
+        Self::HandingOver,
         Self::CellsFull,
         Self::Invalid,
         Self::OutcomeUnknown,

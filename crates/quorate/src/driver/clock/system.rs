@@ -405,7 +405,7 @@ mod tests {
         clock.readings.set_ahead(SECOND * 30);
         assert_eq!(decide(&clock, &store), Ok(false), "not to be answered");
         assert!(store.is_suspended());
-        assert_eq!(decide(&clock, &store), Err(Refused::Held));
+        assert_eq!(decide(&clock, &store), Err(Refused::HandingOver));
     }
 
     #[test]
@@ -413,7 +413,7 @@ mod tests {
         let (clock, store) = primary();
         clock.readings.set_ahead(SECOND * 30);
         assert!(clock.refresh());
-        assert_eq!(decide(&clock, &store), Err(Refused::Held));
+        assert_eq!(decide(&clock, &store), Err(Refused::HandingOver));
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Machine {
             self.watch.lost_at = Some(self.now.time);
             self.event(Event::PrimarySuspected { primary, ballot });
         }
-        if !matches!(self.route, Route::Held) {
+        if !matches!(self.route, Route::HandingOver) {
             self.set_route(Route::Nowhere);
         }
         // The others should know at once: agreement is what an election waits for.

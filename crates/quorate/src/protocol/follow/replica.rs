@@ -154,7 +154,7 @@ impl Machine {
         self.watch.campaign_at = None;
         self.receiver.clear();
         self.pull = None;
-        if !matches!(self.route, Route::Held) {
+        if !matches!(self.route, Route::HandingOver) {
             self.set_route(Route::Nowhere);
         }
         self.wake_soon();

@@ -60,7 +60,7 @@ impl Machine {
             let ahead_ms = u64::try_from(gain.as_millis()).unwrap_or(u64::MAX);
             let ballot = self.ballot;
             self.event(Event::ClockDoubted { ballot, ahead_ms });
-            self.set_route(Route::Held);
+            self.set_route(Route::HandingOver);
         }
         self.ping_all();
         self.wake_soon();

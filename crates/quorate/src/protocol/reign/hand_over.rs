@@ -186,7 +186,7 @@ impl Machine {
     fn begin_hand_over(&mut self, asker: Asker, to: PeerStart) {
         self.store.hold();
         self.store.settle();
-        self.set_route(Route::Held);
+        self.set_route(Route::HandingOver);
         self.replicate();
         // Whatever was admitted before the hold is part of this cut.
         let now = self.now.time;
@@ -333,7 +333,7 @@ impl Machine {
     /// Holds callers until the successor is known, for a bounded time.
     pub(in crate::protocol) fn hold_callers(&mut self) {
         self.held_until = self.now.time.after(self.group.failure_timeout / 2);
-        self.set_route(Route::Held);
+        self.set_route(Route::HandingOver);
     }
 
     /// Watches a switch to its end, and lets held callers go if it does not come.
@@ -352,7 +352,7 @@ impl Machine {
                 }
             }
         }
-        let is_waiting = matches!(self.route, Route::Held) && !self.is_primary();
+        let is_waiting = matches!(self.route, Route::HandingOver) && !self.is_primary();
         if is_waiting {
             if now >= self.held_until {
                 self.set_route(Route::Nowhere);

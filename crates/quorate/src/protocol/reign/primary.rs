@@ -56,7 +56,7 @@ impl Machine {
             self.event(Event::ChangesLost { units, exact: false });
         }
         self.calm();
-        self.set_route(Route::Held);
+        self.set_route(Route::HandingOver);
         self.choose_followers();
         self.ping_all();
         self.advance_commitment();

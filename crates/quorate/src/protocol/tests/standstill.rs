@@ -43,7 +43,7 @@ fn a_paused_primary_decides_nothing_once_its_wall_clock_shows_it() {
     group.thaw(old.as_str(), paused, SECOND * 12, true);
     tick(&mut group, &old);
     assert_eq!(doubts(&group, &old), [12_000]);
-    assert!(matches!(group.add(old.as_str(), "k", 1), Err(Refused::Held)));
+    assert!(matches!(group.add(old.as_str(), "k", 1), Err(Refused::HandingOver)));
     // It waits for the others no longer than its lease would have run.
     group.run(SECOND * 9);
     assert!(matches!(group.add(old.as_str(), "k", 1), Err(Refused::NoAuthority)));
@@ -69,7 +69,7 @@ fn a_paused_primary_decides_nothing_once_another_clock_shows_it() {
     group.add(old.as_str(), "k", 1).expect("nothing shows it yet");
     group.run(SECOND);
     assert_eq!(doubts(&group, &old).len(), 1);
-    assert!(matches!(group.add(old.as_str(), "k", 1), Err(Refused::Held)));
+    assert!(matches!(group.add(old.as_str(), "k", 1), Err(Refused::HandingOver)));
 }
 
 #[test]
@@ -77,7 +77,10 @@ fn a_wall_clock_that_is_set_ahead_costs_a_healthy_primary_one_round_of_pings() {
     let (mut group, primary) = founded(&["a", "b", "c"]);
     group.behind.insert(primary.clone(), (Duration::ZERO, -3_600_000_000_000));
     tick(&mut group, &primary);
-    assert!(matches!(group.add(primary.as_str(), "k", 1), Err(Refused::Held)), "not answered yet");
+    assert!(
+        matches!(group.add(primary.as_str(), "k", 1), Err(Refused::HandingOver)),
+        "not answered yet"
+    );
     group.settle();
     group.add(primary.as_str(), "k", 1).expect("a majority has answered, at the same moment");
     assert_eq!(doubts(&group, &primary), [3_600_000]);
@@ -120,7 +123,7 @@ fn answers_to_pings_from_before_it_count_no_more() {
     group.thaw(primary.as_str(), paused, SECOND * 3, true);
     tick(&mut group, &primary);
     group.settle();
-    assert!(matches!(group.add(primary.as_str(), "k", 1), Err(Refused::Held)));
+    assert!(matches!(group.add(primary.as_str(), "k", 1), Err(Refused::HandingOver)));
     group.dropped = |_| false;
     group.run(SECOND * 2);
     group.add(primary.as_str(), "k", 1).expect("a majority has answered anew");

@@ -198,7 +198,7 @@ fn nothing_is_decided_once_the_authority_has_been_revoked() {
                     loop {
                         let _ = match decide(store, &items) {
                             Ok(_) => count.fetch_add(1, Ordering::Relaxed),
-                            Err(Refused::Held) => continue,
+                            Err(Refused::HandingOver) => continue,
                             Err(_) => break,
                         };
                     }

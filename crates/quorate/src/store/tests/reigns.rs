@@ -67,7 +67,7 @@ fn a_hold_refuses_and_keeps_the_answers_of_what_was_decided_before() {
     let decided = add(&store, "a", 1);
     store.hold();
     store.settle();
-    assert_eq!(try_add(&store, "a", 1), Err(Refused::Held));
+    assert_eq!(try_add(&store, "a", 1), Err(Refused::HandingOver));
     assert!(store.is_authorized(Time(1_000), decided.position.ballot));
     store.grant(Time(u64::MAX), 0);
     add(&store, "a", 1);

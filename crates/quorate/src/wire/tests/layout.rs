@@ -126,7 +126,7 @@ fn replies_are_laid_out_as_documented() {
 
     let refusals = [
         (Refusal::NoAuthority, 1),
-        (Refusal::Held, 2),
+        (Refusal::HandingOver, 2),
         (Refusal::CellsFull, 3),
         (Refusal::Invalid, 4),
         (Refusal::OutcomeUnknown, 5),

@@ -81,7 +81,7 @@ pub(super) fn items() -> impl Strategy<Value = OwnedItems> {
 pub(super) fn reply() -> BoxedStrategy<Reply> {
     let refusal = prop::sample::select(vec![
         Refusal::NoAuthority,
-        Refusal::Held,
+        Refusal::HandingOver,
         Refusal::CellsFull,
         Refusal::Invalid,
         Refusal::OutcomeUnknown,
