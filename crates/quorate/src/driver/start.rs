@@ -2,7 +2,6 @@
 //! and then the tasks run.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -361,6 +360,5 @@ async fn close(opened: Option<Opened>) {
 
 /// A number that no other start of any peer draws.
 fn random() -> u64 {
-    // The keys of the standard hasher come from the system's random source.
-    std::hash::RandomState::new().build_hasher().finish()
+    getrandom::u64().expect("a system that starts processes has a source of randomness")
 }
