@@ -286,13 +286,13 @@ pub enum Point {
 mod switch {
     use super::{Bug, Point};
 
-    /// Whether this bug is put back: never, without the feature `bugs`.
+    /// Returns true if this bug is put back: never, without the feature `bugs`.
     #[inline(always)]
     pub const fn is(_bug: Bug) -> bool {
         false
     }
 
-    /// Whether any bug is put back: never, without the feature `bugs`.
+    /// Returns true if any bug is put back: never, without the feature `bugs`.
     #[inline(always)]
     pub const fn is_any() -> bool {
         false
@@ -317,14 +317,14 @@ mod switch {
         static VISITOR: RefCell<Option<Visitor>> = const { RefCell::new(None) };
     }
 
-    /// Whether this bug is put back on this thread.
+    /// Returns true if this bug is put back on this thread.
     #[inline]
     pub fn is(bug: Bug) -> bool {
         SET.get() == Some(bug)
     }
 
-    /// Whether any bug is put back on this thread: what holds without one need not hold then, and
-    /// it is for the checkers to find out.
+    /// Returns true if any bug is put back on this thread: what holds without one need not hold
+    /// then, and it is for the checkers to find out.
     #[inline]
     pub fn is_any() -> bool {
         SET.get().is_some()

@@ -58,13 +58,13 @@ pub enum DecideError {
 }
 
 impl DecideError {
-    /// Whether trying again later can succeed without counting twice.
+    /// Returns true if trying again later can succeed without counting twice.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::NoPrimary { .. } | Self::Overloaded { .. })
     }
 
-    /// Whether the operation needed room for a new key, and there is none at the peer that decides.
-    /// Operations on keys that are there go on.
+    /// Returns true if the operation needed room for a new key, and there is none at the peer that
+    /// decides. Operations on keys that are there go on.
     ///
     /// ```
     /// use quorate::{Bounded, DecideError};
@@ -106,7 +106,7 @@ pub enum Bounded {
 }
 
 impl Bounded {
-    /// Whether it is the bound of whoever decides, and not of the peer that was asked.
+    /// Returns true if it is the bound of whoever decides, and not of the peer that was asked.
     fn is_of_decider(self) -> bool {
         matches!(self, Self::Bytes | Self::Cells | Self::MergeRecords)
     }
@@ -299,7 +299,7 @@ pub enum SwitchError {
     ShuttingDown,
 }
 
-/// Whom a removal waits for, and what to do.
+/// Names whom a removal waits for, and what to do.
 fn missed(members: &[PeerName]) -> String {
     if members.is_empty() {
         return "see in the primary's status who is connected".to_owned();

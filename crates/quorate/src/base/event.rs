@@ -345,7 +345,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// Whom it is about, if that peer alone can make it happen as often as it likes.
+    /// The peer that it is about, if that peer alone can make it happen as often as it likes.
     #[cfg(feature = "driver")]
     pub(crate) fn passing(&self) -> Option<&str> {
         match self {

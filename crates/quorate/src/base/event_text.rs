@@ -22,8 +22,8 @@ pub enum Severity {
 /// Members from which on it is said of each further one how many must be there.
 const MANY_MEMBERS: usize = 4;
 
-/// Whether so many members survive no more losses than one less do, and only need one more to be
-/// there. A group of two is what leads to three.
+/// Returns true if so many members survive no more losses than one less do, and only need one more
+/// to be there. A group of two is what leads to three.
 fn is_no_gain(members: usize) -> bool {
     members >= MANY_MEMBERS && members.is_multiple_of(2)
 }
@@ -75,7 +75,7 @@ impl Event {
         }
     }
 
-    /// How much it matters: the level at which it is logged.
+    /// The severity: the level at which it is logged.
     pub fn severity(&self) -> Severity {
         match self {
             Self::NewGeneration { .. }
@@ -437,7 +437,7 @@ fn cells_of(cells: u64) -> String {
     counted(cells, "cell", "cells")
 }
 
-/// Who was not there, if somebody was not.
+/// Names those who were not there, if there are any.
 fn without(unreached: &[PeerName]) -> String {
     if unreached.is_empty() {
         return String::new();

@@ -32,8 +32,8 @@ impl PeerName {
         &self.0
     }
 
-    /// Whether two names differ, and in capitals only. They name two peers, but what is beside a
-    /// group may take one for the other: DNS, many file systems, people.
+    /// Returns true if two names differ, and in capitals only. They name two peers, but what is
+    /// beside a group may take one for the other: DNS, many file systems, people.
     ///
     /// ```
     /// use quorate::PeerName;
@@ -280,7 +280,7 @@ impl Position {
     /// The position of a blank peer.
     pub const BLANK: Self = Self { ballot: Ballot::NONE, sequence: Sequence(0) };
 
-    /// Whether nothing was ever decided or received here.
+    /// Returns true if nothing was ever decided or received here.
     pub fn is_blank(self) -> bool {
         self == Self::BLANK
     }
@@ -336,7 +336,7 @@ impl Time {
         Self(self.0.saturating_sub(nanos(duration)))
     }
 
-    /// How long after `earlier` this is; zero if it is not.
+    /// The time from `earlier` to this moment; zero if that is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
@@ -378,7 +378,7 @@ pub struct Lead {
 }
 
 impl Lead {
-    /// What the calendar shows when the steady clock shows this.
+    /// The time by the calendar when the steady clock shows `steady`.
     #[inline]
     pub fn by_calendar(self, steady: GroupTime) -> GroupTime {
         GroupTime(steady.0.saturating_add(self.nanos))

@@ -64,7 +64,7 @@ mod tests {
 
     use crate::base::error::{DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError};
 
-    /// As `main` shows it.
+    /// The text that `main` shows.
     fn shown(error: impl std::error::Error + 'static) -> String {
         let boxed: Box<dyn std::error::Error> = error.into();
         format!("{boxed:?}")

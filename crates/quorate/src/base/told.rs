@@ -86,7 +86,7 @@ pub(crate) fn after(waited: Duration) -> String {
     if waited.is_zero() { String::new() } else { format!(" after {}", rounded(waited)) }
 }
 
-/// How many of something there are.
+/// A number of things, with the word in the right form.
 pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }

@@ -49,8 +49,8 @@ pub struct Succession {
 }
 
 impl Succession {
-    /// Whether this start proves that another, of the same id, has ended: that one by name. A start
-    /// between the two may have been on another machine than the first, which lives on.
+    /// Returns true if this start proves that another, of the same id, has ended: that one by name.
+    /// A start between the two may have been on another machine than the first, which lives on.
     pub fn proves_end_of(&self, other: &Self) -> bool {
         self.succeeded.is_some() && self.succeeded == other.start
     }

@@ -217,7 +217,7 @@ impl Machine {
         &self.meta.membership
     }
 
-    /// Where decisions are made at present.
+    /// The place where decisions are made at present.
     pub fn route(&self) -> &Route {
         &self.route
     }
@@ -396,17 +396,18 @@ impl Machine {
         matches!(self.role, Role::Primary(_))
     }
 
-    /// Whether this incarnation counts as a member, as far as this peer knows.
+    /// Returns true if this incarnation counts as a member, as far as this peer knows.
     pub(super) fn is_member(&self) -> bool {
         self.meta.membership.counts(&self.config.name, self.id)
     }
 
-    /// Whether it is about to end, as it was told, and is not promoted meanwhile.
+    /// Returns true if it is about to end, as it was told, and is not promoted meanwhile.
     pub fn is_aside(&self) -> bool {
         self.is_aside
     }
 
-    /// Who is promoted first: the lowest number; never a peer that can promise nothing.
+    /// The priority by which this peer is promoted, the lowest number first: never a peer that can
+    /// promise nothing.
     pub(super) fn priority(&self) -> u8 {
         let has_none = self.is_aside || self.has_failed() || self.config.kind == PeerKind::Client;
         if has_none { 0 } else { self.config.priority }
@@ -422,7 +423,7 @@ impl Machine {
         self.wake_soon();
     }
 
-    /// Whether this peer holds a state.
+    /// Returns true if this peer holds a state.
     pub(super) fn has_data(&self) -> bool {
         !self.store.position().is_blank()
     }
@@ -432,7 +433,7 @@ impl Machine {
         self.group.heartbeat * 3
     }
 
-    /// What a linked peer is counted by.
+    /// The id that a linked peer is counted by.
     pub(super) fn id_of(&self, start: &PeerStart) -> Option<MemberId> {
         let remote = self.remotes.get(&start.name);
         let remote = remote.filter(|remote| remote.is_linked_start(start.incarnation))?;
@@ -453,7 +454,7 @@ impl Machine {
         GroupId((u128::from(self.random.next()) << 64) | u128::from(self.random.next()))
     }
 
-    /// The same as the store's, after the store has changed it.
+    /// Takes over the store's replicated state other than cells, after the store has changed it.
     pub(super) fn reload_meta(&mut self) {
         let before = std::mem::replace(&mut self.meta, self.store.meta());
         self.meta_version += 1;

@@ -22,7 +22,7 @@ pub(super) struct Leader {
 }
 
 impl Leader {
-    /// Whether it decides nothing any more, whatever was last heard of it.
+    /// Returns true if it decides nothing any more, whatever was last heard of it.
     pub(super) fn has_ended(&self, now: Time) -> bool {
         self.ends.is_some_and(|ends| now >= ends)
     }

@@ -169,7 +169,7 @@ impl Machine {
         }
     }
 
-    /// How many cuts this peer's state is behind the primary's, as of its last heartbeat.
+    /// The number of cuts that this peer's state is behind the primary's, as of its last heartbeat.
     pub(super) fn own_lag(&self) -> Option<u64> {
         match &self.role {
             _ if self.primary_is_absent() => None,
@@ -178,7 +178,8 @@ impl Machine {
         }
     }
 
-    /// Whether this peer holds what the primary holds, but for what is under way, and says so.
+    /// Returns true if this peer holds what the primary holds, but for what is under way, and says
+    /// so.
     fn is_current(&self) -> bool {
         match &self.role {
             _ if self.has_failed() || self.primary_is_absent() => false,
@@ -188,8 +189,8 @@ impl Machine {
         }
     }
 
-    /// The same of another member, as far as this peer can tell: the primary by what that one has
-    /// promised and confirmed, others by its own word.
+    /// Returns true if another member is current, as far as this peer can tell: the primary by what
+    /// that one has promised and confirmed, others by its own word.
     fn is_peer_current(&self, name: &PeerName, remote: &Remote) -> bool {
         let Some(brief) = remote.brief().filter(|_| self.is_reachable(remote)) else {
             return false;

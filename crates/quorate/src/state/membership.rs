@@ -28,7 +28,7 @@ impl Membership {
         Self { stamp, voters, next: None, removed: Vec::new() }
     }
 
-    /// Whether there is a member of this name, now or after the change under way.
+    /// Returns true if there is a member of this name, now or after the change under way.
     pub fn has(&self, name: &PeerName) -> bool {
         self.voters.iter().chain(self.next.iter().flatten()).any(|m| m.name == *name)
     }
@@ -40,30 +40,30 @@ impl Membership {
         all.find(|other| name.differs_only_in_case(other))
     }
 
-    /// Whether there still is one after the change under way.
+    /// Returns true if there still is one after the change under way.
     pub fn keeps(&self, name: &PeerName) -> bool {
         self.next.as_ref().unwrap_or(&self.voters).iter().any(|m| m.name == *name)
     }
 
-    /// Whether this member was counted out, for good.
+    /// Returns true if this member was counted out, for good.
     pub fn has_removed(&self, name: &PeerName, id: MemberId) -> bool {
         let is_it = |m: &Member| m.id == Some(id);
         self.removed.iter().any(is_it) && !self.counts(name, id)
     }
 
-    /// Whether a member of this name was counted out, and none has come since.
+    /// Returns true if a member of this name was counted out, and none has come since.
     pub fn has_removed_name(&self, name: &PeerName) -> bool {
         self.removed.iter().any(|m| m.name == *name) && !self.has(name)
     }
 
-    /// Whether this member votes and acknowledges, now or after the change under way.
+    /// Returns true if this member votes and acknowledges, now or after the change under way.
     pub fn counts(&self, name: &PeerName, id: MemberId) -> bool {
         let is = |m: &Member| m.name == *name && m.id == Some(id);
         self.voters.iter().any(is) || self.next.iter().flatten().any(is)
     }
 
-    /// Whether it counts whatever becomes of a change that is under way: of the old members and of
-    /// the new ones.
+    /// Returns true if it counts whatever becomes of a change that is under way: of the old members
+    /// and of the new ones.
     pub fn counts_surely(&self, name: &PeerName, id: MemberId) -> bool {
         let is = |m: &Member| m.name == *name && m.id == Some(id);
         self.voters.iter().any(is) && self.next.as_ref().is_none_or(|next| next.iter().any(is))
@@ -74,8 +74,8 @@ impl Membership {
         self.voters.iter().chain(self.next.iter().flatten()).map(|m| &m.name).collect()
     }
 
-    /// Whether a majority of the members (of the old and of the new ones, during a change) are
-    /// as `holds` says.
+    /// Returns true if a majority of the members (of the old and of the new ones, during a change)
+    /// are as `holds` says.
     pub fn has_majority(&self, mut holds: impl FnMut(&PeerName, MemberId) -> bool) -> bool {
         self.majority_value(|name, id| holds(name, id))
     }

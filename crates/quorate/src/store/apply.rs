@@ -115,8 +115,8 @@ impl Store {
         })
     }
 
-    /// The same with a batch that this peer had applied before and kept: that nothing was missing
-    /// for it has been seen then.
+    /// Adopts the state at the end of a batch that this peer had applied before and kept: that
+    /// nothing was missing for it has been seen then.
     ///
     /// # Errors
     ///

@@ -60,7 +60,7 @@ impl Authority {
         DecideContext::new(steady, self.lead())
     }
 
-    /// How far the calendar is ahead of the steady clock.
+    /// The lead of the calendar over the steady clock.
     #[inline]
     pub(super) fn lead(&self) -> Lead {
         let nanos = self.lead.load(Ordering::Acquire);

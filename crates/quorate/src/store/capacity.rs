@@ -225,12 +225,12 @@ impl Capacity {
 }
 
 impl super::Store {
-    /// What the cells take, and what they may.
+    /// The memory that the cells take, and that they may.
     pub fn usage(&self) -> Usage {
         self.capacity.usage()
     }
 
-    /// The same, counted anew cell by cell, for tests.
+    /// The memory that the cells take, counted anew cell by cell, for tests.
     #[cfg(test)]
     pub(super) fn recount(&self) -> (usize, usize) {
         let records = self.capacity.records.load(Ordering::Relaxed);

@@ -71,7 +71,7 @@ impl Key {
         Self::Inline { bytes, length: length as u8 }
     }
 
-    /// Whether this is `key`.
+    /// Returns true if this is `key`.
     #[inline]
     pub(super) fn matches(&self, key: KeyRef<'_>) -> bool {
         KeyRef::split(self.bytes()) == Some(key)
@@ -110,7 +110,7 @@ impl Slot {
         sequence: UNFED,
     };
 
-    /// Whether a cell lives here.
+    /// Returns true if a cell lives here.
     #[inline]
     pub(super) fn is_free(&self) -> bool {
         matches!(self.key, Key::Free)

@@ -26,7 +26,7 @@ impl CopyCursor {
         Self { since: since.0, shard: 0, slot: 0, is_done: false }
     }
 
-    /// Whether all cells have been copied.
+    /// Returns true if all cells have been copied.
     pub fn is_done(&self) -> bool {
         self.is_done
     }

@@ -32,7 +32,7 @@ pub struct Decided {
 }
 
 impl Refused {
-    /// Whether a merge that was refused for this will never be taken.
+    /// Returns true if a merge that was refused for this will never be taken.
     pub fn is_for_good(&self) -> bool {
         matches!(self, Self::Forgotten { .. } | Self::Ahead { .. })
     }
@@ -298,8 +298,8 @@ impl Store {
         }
     }
 
-    /// Whether there may be more units that no majority holds than may be lost. Allows for what
-    /// the shards have not published, at most a sixteenth of the bound.
+    /// Returns true if there may be more units that no majority holds than may be lost. Allows for
+    /// what the shards have not published, at most a sixteenth of the bound.
     #[inline]
     fn is_beyond_bound(&self) -> bool {
         let bound = self.commitment.max_unreplicated.load(Ordering::Relaxed);

@@ -57,7 +57,8 @@ impl Feed {
         })
     }
 
-    /// Whether more than half of the entries are stale, `live` being the cells of the shard.
+    /// Returns true if more than half of the entries are stale, `live` being the cells of the
+    /// shard.
     #[inline]
     pub(super) fn is_stale(&self, live: usize) -> bool {
         self.entries.len() > 2 * live + Self::MIN_STALE
@@ -119,7 +120,7 @@ impl Bits {
         Self(vec![0; length.div_ceil(64)])
     }
 
-    /// Sets a bit; whether it was not set before.
+    /// Sets a bit; returns true if it was not set before.
     fn set(&mut self, at: u32) -> bool {
         let (word, bit) = (&mut self.0[at as usize / 64], 1 << (at % 64));
         let is_new = *word & bit == 0;

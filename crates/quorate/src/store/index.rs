@@ -101,7 +101,7 @@ impl Index {
         self.place(tag, slot);
     }
 
-    /// Takes a slot out; whether it was there.
+    /// Takes a slot out; returns true if it was there.
     pub(super) fn remove(&mut self, tag: u32, slot: u32) -> bool {
         let mask = self.lines.len().wrapping_sub(1);
         let home = tag as usize & mask;

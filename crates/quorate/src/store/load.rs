@@ -95,7 +95,7 @@ impl Store {
         self.discarded.lock().0.extend(loading.shards);
     }
 
-    /// Gives back the memory of one shard that is out of use; whether there are more.
+    /// Gives back the memory of one shard that is out of use; returns true if there are more.
     pub fn drop_discarded(&self) -> bool {
         let mut discarded = self.discarded.lock();
         let shard = discarded.0.pop();

@@ -39,12 +39,12 @@ pub struct SealedBatch<'a> {
 }
 
 impl SealedBatch<'_> {
-    /// Whether this may be a repeat of a merge that nobody remembers any more.
+    /// Returns true if this may be a repeat of a merge that nobody remembers any more.
     fn is_forgotten(&self, now: GroupTime) -> bool {
         self.sealed_at != GroupTime(0) && self.sealed_at.after(MERGE_MEMORY) <= now
     }
 
-    /// Whether its repeats would be taken for longer than any merge is remembered.
+    /// Returns true if its repeats would be taken for longer than any merge is remembered.
     fn is_ahead(&self, now: GroupTime) -> bool {
         self.sealed_at > now.after(MERGE_MEMORY)
     }

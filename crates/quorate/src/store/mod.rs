@@ -189,7 +189,7 @@ impl Store {
         self.last_cut.lock().group_time
     }
 
-    /// How far the calendar is ahead of the steady clock at present.
+    /// The lead of the calendar over the steady clock at present.
     pub fn lead(&self) -> Lead {
         self.authority.lead()
     }
@@ -252,7 +252,7 @@ impl Store {
         }
     }
 
-    /// Where a key lives.
+    /// The place of a key.
     #[inline]
     fn place(&self, key: KeyRef<'_>) -> Place {
         let (first, second) = self.hash_keys;

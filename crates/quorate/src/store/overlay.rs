@@ -174,7 +174,7 @@ impl Overlay {
         self.inner.lock().units()
     }
 
-    /// Whether there is nothing to merge.
+    /// Returns true if there is nothing to merge.
     pub fn is_empty(&self) -> bool {
         self.inner.lock().len() == 0
     }

@@ -72,7 +72,7 @@ impl Store {
         self.authority.set_skipped(nanos(skipped));
     }
 
-    /// What was said so.
+    /// The time that was last given to [`Store::set_skipped`].
     pub(crate) fn skipped(&self) -> Duration {
         Duration::from_nanos(self.authority.skipped())
     }
@@ -88,7 +88,7 @@ impl Store {
         self.authority.suspend();
     }
 
-    /// Whether that is so at present.
+    /// Returns true if operations are held at present as [`Store::suspend`] does.
     pub fn is_suspended(&self) -> bool {
         self.authority.is_suspended()
     }
@@ -99,7 +99,7 @@ impl Store {
         self.settle();
     }
 
-    /// The same for good: no authority is given here any more.
+    /// Takes the authority away for good: none is given here any more.
     pub fn retire(&self) {
         self.authority.retire();
         self.settle();
@@ -127,13 +127,13 @@ impl Store {
         self.position()
     }
 
-    /// Whether an operation of `ballot` that has been written may be answered at `time`: the
-    /// second look at the lease.
+    /// Returns true if an operation of `ballot` that has been written may be answered at `time`:
+    /// the second look at the lease.
     pub fn is_authorized(&self, time: Time, ballot: Ballot) -> bool {
         self.authority.is_valid(time, ballot)
     }
 
-    /// What a majority holds.
+    /// The position that a majority holds.
     pub fn committed(&self) -> Position {
         *self.commitment.position.lock()
     }
@@ -144,13 +144,13 @@ impl Store {
         *self.commitment.answerable.lock()
     }
 
-    /// Notes up to where callers that wait may be answered; whether that is news.
+    /// Notes up to where callers that wait may be answered; returns true if that is news.
     pub fn set_answerable(&self, position: Position) -> bool {
         let mut answerable = self.commitment.answerable.lock();
         std::mem::replace(&mut *answerable, position) != position
     }
 
-    /// Whether as much is decided and not yet held by a majority as may be.
+    /// Returns true if as much is decided and not yet held by a majority as may be.
     pub fn is_bound_reached(&self) -> bool {
         let bound = self.commitment.max_unreplicated.load(Ordering::Relaxed);
         self.unreplicated_units() > bound
@@ -220,7 +220,8 @@ impl Store {
         u128::from(of_each) * self.shards.len() as u128
     }
 
-    /// Whether more than half of the units that may be unreplicated are: answers may soon wait.
+    /// Returns true if more than half of the units that may be unreplicated are: answers may soon
+    /// wait.
     pub fn is_bound_near(&self) -> bool {
         let bound = self.commitment.max_unreplicated.load(Ordering::Relaxed);
         self.order.outstanding() > bound / 2

@@ -28,7 +28,7 @@ impl SequenceWord {
         self.word.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// Notes a change; whether it is the first since the last cut.
+    /// Notes a change; returns true if it is the first since the last cut.
     #[inline]
     pub(super) fn note_change(&self) -> bool {
         !self.is_changed.load(Ordering::Relaxed) && !self.is_changed.swap(true, Ordering::AcqRel)

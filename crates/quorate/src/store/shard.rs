@@ -85,7 +85,7 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    /// What the cells held are counted with.
+    /// The amount that the cells held are counted with.
     pub(super) fn amount(&self) -> Amount {
         let cells = self.index.len();
         let bytes = cells * CELL_BYTES + self.key_bytes;
@@ -276,7 +276,7 @@ impl Shard {
         self.published + u128::from(self.unpublished)
     }
 
-    /// How many of them all can see.
+    /// The number of units that all can see.
     pub(super) fn published(&self) -> u128 {
         self.published
     }

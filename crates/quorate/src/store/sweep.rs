@@ -31,7 +31,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(1);
 pub(super) struct Soonest(GroupTime);
 
 impl Default for Soonest {
-    /// Of no cells.
+    /// A sweep over no cells.
     fn default() -> Self {
         Self(GroupTime::MAX)
     }
@@ -101,7 +101,7 @@ impl Store {
         self.remove_expired(&mut self.upkeep.lock(), max)
     }
 
-    /// The same; no cut is open while the upkeep's lock is held.
+    /// Removes expired cells under the upkeep's lock: no cut is open while it is held.
     fn remove_expired(&self, upkeep: &mut Upkeep, max: usize) -> usize {
         let expired_before = self.droppable();
         let mut removed = 0;
@@ -192,15 +192,15 @@ impl Store {
         self.droppable().max(sweep.missing_before).min(group_time)
     }
 
-    /// Whether group time has to go on at `now`, although nothing was decided since the last cut:
-    /// cells have expired that go only when a majority holds a later one, or some have gone, or may
-    /// go, of which followers were not told.
+    /// Returns true if group time has to go on at `now`, although nothing was decided since the
+    /// last cut: cells have expired that go only when a majority holds a later one, or some have
+    /// gone, or may go, of which followers were not told.
     pub fn is_time_due(&self, now: GroupTime) -> bool {
         self.is_due(&self.upkeep.lock(), now)
     }
 
-    /// Makes the next cut one of its own, so that its group time is held and told; whether that is
-    /// the first change since the last cut. Where this peer does not reign nothing is done.
+    /// Makes the next cut one of its own, so that its group time is held and told; returns true if
+    /// that is the first change since the last cut. Where this peer does not reign nothing is done.
     pub fn pass_time(&self) -> bool {
         self.begin_cut(&self.upkeep.lock())
     }
@@ -225,8 +225,8 @@ impl Store {
         self.order.note_change()
     }
 
-    /// Removes expired cells for an operation that has found no room; whether any went. If none can
-    /// yet, group time is made to go on: see [`Store::take_wake`].
+    /// Removes expired cells for an operation that has found no room; returns true if any went. If
+    /// none can yet, group time is made to go on: see [`Store::take_wake`].
     ///
     /// The caller holds no lock. The work is bounded, and of many that find nothing only one in a
     /// while looks.
@@ -254,8 +254,8 @@ impl Store {
         is_made
     }
 
-    /// Whether the state machine must be told of a change, because an operation has found no room
-    /// and cells would go if group time went on. To be asked after
+    /// Returns true if the state machine must be told of a change, because an operation has found
+    /// no room and cells would go if group time went on. To be asked after
     /// [`Refused::Full`](super::Refused::Full).
     pub fn take_wake(&self) -> bool {
         self.capacity.take_wake()

@@ -122,13 +122,13 @@ impl Canvass {
         }
     }
 
-    /// Whether a voter has the name of a member, by the candidate's list or by a newer one.
+    /// Returns true if a voter has the name of a member, by the candidate's list or by a newer one.
     fn is_of(&self, newest: &Membership, name: &PeerName) -> bool {
         self.names.contains(name) || newest.has(name) || bug::is(Bug::StrangerBelieved)
     }
 
-    /// Whether the votes suffice. Whoever was told to found without waiting waits for the states of
-    /// others no longer than this round takes.
+    /// Returns true if the votes suffice. Whoever was told to found without waiting waits for the
+    /// states of others no longer than this round takes.
     pub(in crate::protocol) fn has_won(&self, own: &Membership, now: Time) -> bool {
         match self.call.campaign {
             Campaign::Ordinary => self.has_majority(own),
@@ -209,7 +209,7 @@ impl Vote {
     }
 }
 
-/// How positions are ranked.
+/// The rank of a position among the states of voters.
 pub(in crate::protocol) fn rank(position: Position) -> Position {
     if bug::is(Bug::SequenceWithoutTerm) {
         return Position { ballot: Ballot::NONE, ..position };

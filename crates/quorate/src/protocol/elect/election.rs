@@ -156,7 +156,7 @@ impl Machine {
         }
     }
 
-    /// What this peer would give `from`: its vote, its state, or nothing.
+    /// Returns what this peer would give `from`: its vote, its state, or nothing.
     ///
     /// A vote that does not last is none. But a state that this peer still holds is as good as any:
     /// nothing is acknowledged any more that would change it.
@@ -173,7 +173,7 @@ impl Machine {
         }
     }
 
-    /// Whether this peer would give `from` its vote, if it had one that lasts.
+    /// Returns true if this peer would give `from` its vote, if it had one that lasts.
     fn would_vote(&self, from: &PeerStart, request: &VoteRequest) -> bool {
         let is_pledge = request.campaign == Campaign::NewGeneration;
         if !self.believes(&from.name, request.ballot) {
@@ -200,8 +200,9 @@ impl Machine {
         }
     }
 
-    /// Whether one of the two has no part in elections: a client, or a member that was counted out
-    /// and a majority knows. Of a newer generation than this peer's either may be a member.
+    /// Returns true if one of the two has no part in elections: a client, or a member that was
+    /// counted out and a majority knows. Of a newer generation than this peer's either may be a
+    /// member.
     fn has_no_vote_for(&self, from: &PeerStart, position: Position) -> bool {
         let kind = self.remotes.get(&from.name).and_then(Remote::kind);
         let is_client = [kind, Some(self.config.kind)].contains(&Some(PeerKind::Client));
@@ -210,13 +211,14 @@ impl Machine {
         is_client || (is_out && !self.is_of_newer_generation(position))
     }
 
-    /// Whether a state is of a newer generation than this peer's, which says who the members are.
+    /// Returns true if a state is of a newer generation than this peer's, which says who the
+    /// members are.
     pub(in crate::protocol) fn is_of_newer_generation(&self, position: Position) -> bool {
         let own = self.store.position().ballot.generation;
         position.ballot.generation > own && !bug::is(Bug::OlderListVotes)
     }
 
-    /// Whether a candidate stands for an older group than this peer's.
+    /// Returns true if a candidate stands for an older group than this peer's.
     ///
     /// What it last said of itself may be older than its request: a candidate that has joined this
     /// group since stands at a position of it.
@@ -228,8 +230,8 @@ impl Machine {
         self.has_data() && is_elsewhere && position.ballot.generation < own
     }
 
-    /// Whether this peer is bound to a primary that has not given up its reign, or is a primary
-    /// that may still decide.
+    /// Returns true if this peer is bound to a primary that has not given up its reign, or is a
+    /// primary that may still decide.
     fn hears_a_primary(&self, released: Option<Ballot>) -> bool {
         if let Role::Primary(reign) = &self.role {
             return reign.has_lease();
@@ -315,7 +317,7 @@ impl Machine {
         }
     }
 
-    /// Someone else stands: gives it time.
+    /// Gives another peer that stands some time.
     pub(in crate::protocol) fn make_way(&mut self) {
         self.watch.was_early = false;
         let step = self.patience();

@@ -81,8 +81,8 @@ impl Machine {
         self.stand_in_turn(&candidates, Campaign::NewGeneration);
     }
 
-    /// Who may stand, first to last: the freshest that has data; among blank peers the one that
-    /// has been up longest.
+    /// The peers that may stand, first to last: the freshest that has data; among blank peers the
+    /// one that has been up longest.
     fn founders(&self, reached: &[(PeerName, Brief)]) -> Vec<PeerName> {
         let key = |name: &PeerName, position: Position, priority: u8, uptime: Duration| {
             let up = if position.is_blank() { uptime } else { Duration::ZERO };
@@ -104,7 +104,7 @@ impl Machine {
         list.into_iter().map(|(_, _, _, name)| name).collect()
     }
 
-    /// Whether this peer pledges itself to a candidate.
+    /// Returns true if this peer pledges itself to a candidate.
     ///
     /// Not while anyone in reach can still be elected within the generation, nor past a fresher
     /// state whose holder can stand itself, or which the candidate has not in reach: blank peers
@@ -137,14 +137,15 @@ impl Machine {
         })
     }
 
-    /// Whether this peer reaches so many of the names that a new generation could begin with it.
+    /// Returns true if this peer reaches so many of the names that a new generation could begin
+    /// with it.
     fn reaches_enough(&self) -> bool {
         let reached = self.fellows().filter(|(_, remote)| self.is_reachable(remote)).count();
         reached + 1 > self.names().len() / 2
     }
 
-    /// Whether another member could stand for a new generation: it may be promoted, and reaches
-    /// most of the names. In a star only the hub does.
+    /// Returns true if another member could stand for a new generation: it may be promoted, and
+    /// reaches most of the names. In a star only the hub does.
     fn may_stand_anew(&self, brief: &Brief) -> bool {
         let names = self.names();
         let reached = brief.reaches.iter().filter(|name| names.contains(name)).count();
@@ -152,7 +153,7 @@ impl Machine {
         brief.priority > 0 && reaches_enough
     }
 
-    /// Whether a peer says that it reaches another.
+    /// Returns true if a peer says that it reaches another.
     pub(in crate::protocol) fn hears_of(&self, peer: &PeerName, other: &PeerName) -> bool {
         let brief = self.remotes.get(peer).and_then(Remote::brief);
         peer == other || brief.is_some_and(|brief| brief.reaches.contains(other))
@@ -171,8 +172,8 @@ impl Machine {
         fresher.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Whether this peer holds a state, and the candidate one of a newer generation: the candidate
-    /// has missed nothing that this peer knows, and goes by the newer list.
+    /// Returns true if this peer holds a state, and the candidate one of a newer generation: the
+    /// candidate has missed nothing that this peer knows, and goes by the newer list.
     fn is_older_than(&self, position: Position) -> bool {
         self.has_data() && self.is_of_newer_generation(position)
     }
@@ -189,17 +190,17 @@ impl Machine {
         self.wake_soon();
     }
 
-    /// Whether a member that holds data was met lately which a founding from `position` would pass
-    /// over. What it holds may be unknown: it is more than nothing.
+    /// Returns true if a member that holds data was met lately which a founding from `position`
+    /// would pass over. What it holds may be unknown: it is more than nothing.
     fn is_barred(&self, position: Position) -> bool {
         let met = &self.watch.met;
         let is_passed_over = position.is_blank() || met.position > position;
         self.now.time < met.until && is_passed_over && !bug::is(Bug::RefusedHolderIgnored)
     }
 
-    /// Whether this peer, or a candidate, reaches a majority of the names that this one knows
-    /// itself. A candidate that has missed who came to the group since must not found another one
-    /// with those who know.
+    /// Returns true if this peer, or a candidate, reaches a majority of the names that this one
+    /// knows itself. A candidate that has missed who came to the group since must not found another
+    /// one with those who know.
     fn reaches_most_names(&self, candidate: &PeerName) -> bool {
         let names = self.names();
         let is_there = |name: &&&PeerName| {
@@ -212,8 +213,8 @@ impl Machine {
         names.is_empty() || names.iter().filter(is_there).count() > names.len() / 2
     }
 
-    /// Whether an earlier incarnation of this peer may have given a promise that still runs. Nobody
-    /// is left to remember it.
+    /// Returns true if an earlier incarnation of this peer may have given a promise that still
+    /// runs. Nobody is left to remember it.
     ///
     /// Where the candidate has data there was a group, whose primary may live on, cut off, although
     /// another process answers under its name. Where nobody has any, and all members answer, there
@@ -223,7 +224,7 @@ impl Machine {
         self.is_young() && !(is_beginning && self.reaches_all_known(|_| true))
     }
 
-    /// Whether this peer has started less than a failure timeout ago.
+    /// Returns true if this peer has started less than a failure timeout ago.
     fn is_young(&self) -> bool {
         self.now.time < self.started.after(self.group.failure_timeout)
     }
@@ -291,12 +292,12 @@ impl Machine {
 }
 
 impl Brief {
-    /// Whether its sender has a primary, or can help to elect one.
+    /// Returns true if its sender has a primary, or can help to elect one.
     pub(in crate::protocol) fn is_led(&self) -> bool {
         self.has_quorum || (self.primary.is_some() && self.suspects.is_none())
     }
 
-    /// Whether its sender holds a state.
+    /// Returns true if its sender holds a state.
     fn has_data(&self) -> bool {
         !self.position.is_blank()
     }

@@ -24,8 +24,8 @@ impl Machine {
         self.unreached(|_| false)
     }
 
-    /// Whether a member has gone since this peer has stood for a new generation, and is to be
-    /// waited for.
+    /// Returns true if a member has gone since this peer has stood for a new generation, and is to
+    /// be waited for.
     pub(in crate::protocol) fn has_lost_a_member(&self, campaign: Campaign) -> bool {
         campaign == Campaign::NewGeneration && !self.missing_members().is_empty()
     }
@@ -41,7 +41,8 @@ impl Machine {
         self.names().into_iter().filter(|name| !is_there(name)).cloned().collect()
     }
 
-    /// Whether a new generation of this candidate has to wait, as far as this peer has a say in it.
+    /// Returns true if a new generation of this candidate has to wait, as far as this peer has a
+    /// say in it.
     pub(in crate::protocol) fn must_be_complete(
         &self,
         from: &PeerStart,
@@ -53,7 +54,7 @@ impl Machine {
         !is_told && (self.is_patient() || lacks()) && !unreached().is_empty()
     }
 
-    /// Whether this peer takes part in no new generation without every member.
+    /// Returns true if this peer takes part in no new generation without every member.
     fn is_patient(&self) -> bool {
         let is_set = self.config.new_generations == NewGenerations::WhenComplete;
         is_set && !bug::is(Bug::BeginsIncomplete)
@@ -95,7 +96,8 @@ impl Machine {
         }
     }
 
-    /// How much of what a majority had held is not in the state that a new generation begins from.
+    /// The loss of a new generation: how much of what a majority had held is not in the state that
+    /// it begins from.
     ///
     /// What was acknowledged was held by a majority. Where one of each majority has taken part, its
     /// state is no fresher than the one adopted; or it has restarted, and remembers how far it may
@@ -114,7 +116,8 @@ impl Machine {
         }
     }
 
-    /// What a member that is linked, or this peer, may have acknowledged before it restarted.
+    /// The position up to which a member that is linked, or this peer, may have acknowledged before
+    /// it restarted.
     fn remembered_by(&self, name: &PeerName) -> Option<Position> {
         if *name == self.config.name {
             return self.remembered();

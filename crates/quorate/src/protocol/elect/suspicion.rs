@@ -72,8 +72,8 @@ impl Machine {
         self.event(Event::MajorityLost { ballot: self.ballot, unreached });
     }
 
-    /// Whether this peer takes part in elections of its own accord: as a member, as far as it
-    /// knows.
+    /// Returns true if this peer takes part in elections of its own accord: as a member, as far as
+    /// it knows.
     fn may_stand(&self) -> bool {
         let membership = &self.meta.membership;
         match self.config.kind {
@@ -100,8 +100,8 @@ impl Machine {
         self.ping_all();
     }
 
-    /// Whether this peer and the members it reaches are a majority of the membership. A member that
-    /// follows the primary of another group is out of reach.
+    /// Returns true if this peer and the members it reaches are a majority of the membership. A
+    /// member that follows the primary of another group is out of reach.
     ///
     /// Votes would be counted under the newest membership known among the voters: one that a member
     /// in reach has told of counts as well.
@@ -124,7 +124,7 @@ impl Machine {
         })
     }
 
-    /// Whether this peer reaches a majority, and anyone in it may be promoted.
+    /// Returns true if this peer reaches a majority, and anyone in it may be promoted.
     pub(in crate::protocol) fn can_elect(&self) -> bool {
         let may_stand = self.priority() > 0
             || self.fellows().filter(|(_, r)| self.is_reachable(r)).any(|(_, remote)| {
@@ -137,8 +137,8 @@ impl Machine {
         self.has_data() && may_stand && self.reaches_own_majority()
     }
 
-    /// Whether a peer belongs to another group and will not help to elect a primary of this one:
-    /// it follows a primary there, or its group is the newer.
+    /// Returns true if a peer belongs to another group and will not help to elect a primary of this
+    /// one: it follows a primary there, or its group is the newer.
     fn is_ahead_elsewhere(&self, brief: &Brief) -> bool {
         let is_led = brief.primary.is_some() && brief.suspects.is_none();
         let is_newer = brief.position.ballot.generation > self.store.position().ballot.generation;
@@ -146,7 +146,8 @@ impl Machine {
         is_elsewhere && (is_led || is_newer)
     }
 
-    /// Whether a member of this group, which may know a newer membership, reaches a majority of it.
+    /// Returns true if a member of this group, which may know a newer membership, reaches a
+    /// majority of it.
     fn reaches_a_quorum(&self) -> bool {
         let known = self.remotes.iter().filter(|(name, _)| self.knows(name)).map(|(_, r)| r);
         let briefs = known.filter(|r| self.is_reachable(r)).filter_map(Remote::brief);
@@ -175,9 +176,9 @@ impl Machine {
         agreeing
     }
 
-    /// How many members must agree: as many as the settings say, and no more than a majority, which
-    /// may be smaller than it was when they were made. With more than that a group that has lost a
-    /// minority, its primary among it, would never have another.
+    /// The number of members that must agree: as many as the settings say, and no more than a
+    /// majority, which may be smaller than it was when they were made. With more than that a group
+    /// that has lost a minority, its primary among it, would never have another.
     fn needed_agreement(&self) -> usize {
         let membership = &self.meta.membership;
         let voters = membership.voters.len();
@@ -202,8 +203,8 @@ impl Machine {
         self.stand_in_turn(&candidates, Campaign::Ordinary);
     }
 
-    /// Who may stand, first to last: lowest priority number, then freshest, then lowest name;
-    /// before all that is on its way out, whoever stays.
+    /// The members that may stand, first to last: lowest priority number, then freshest, then
+    /// lowest name; before all that is on its way out, whoever stays.
     fn candidates(&self) -> Vec<PeerName> {
         let leaves = |name: &PeerName| !self.meta.membership.keeps(name);
         let me = &self.config.name;

@@ -135,7 +135,7 @@ impl Receiver {
         }
     }
 
-    /// What was loaded in vain.
+    /// Takes what was loaded in vain.
     pub(in crate::protocol) fn take_given_up(&mut self) -> Vec<Loading> {
         std::mem::take(&mut self.given_up)
     }
@@ -162,7 +162,7 @@ impl Receiver {
         }
     }
 
-    /// How far the transfer under way is, if it takes more than one piece.
+    /// The progress of the transfer under way, if it takes more than one piece.
     pub(in crate::protocol) fn progress(&self) -> Option<CatchUp> {
         let (received, total) = (self.received, self.total);
         let is_full = self.batch_from.is_none();
@@ -184,7 +184,7 @@ impl Receiver {
         self.moved
     }
 
-    /// Whether so many pieces wait to be loaded that the sender has not kept to its window.
+    /// Returns true if so many pieces wait to be loaded that the sender has not kept to its window.
     pub(in crate::protocol) fn is_flooded(&self, window: usize) -> bool {
         self.waiting.len() > window
     }

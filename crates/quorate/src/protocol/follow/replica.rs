@@ -20,7 +20,7 @@ use crate::store::{ApplyError, Digest, Staged};
 const KEY_OVERHEAD_BYTES: usize = 8;
 
 impl Machine {
-    /// Whether `from` is the primary of `ballot` for this peer; follows it if so.
+    /// Returns true if `from` is the primary of `ballot` for this peer; follows it if so.
     pub(in crate::protocol) fn accept(
         &mut self,
         from: &PeerStart,
@@ -207,7 +207,8 @@ impl Machine {
         self.send(from, Message::Position { ballot, position, history, pull: false });
     }
 
-    /// Whether nothing can be built on the cells held here: everything is to be copied anew.
+    /// Returns true if nothing can be built on the cells held here: everything is to be copied
+    /// anew.
     pub(in crate::protocol) fn copies_all(&self) -> bool {
         self.must_copy || self.lacks_cells
     }
@@ -222,7 +223,7 @@ impl Machine {
         self.send(from, Message::Lost { ballot: self.ballot });
     }
 
-    /// Whether data of `from` under `ballot` are for this peer.
+    /// Returns true if data of `from` under `ballot` are for this peer.
     fn is_source(&self, from: &PeerStart, ballot: Ballot) -> bool {
         if ballot != self.ballot {
             return false;
@@ -252,7 +253,7 @@ impl Machine {
         self.send(from, Message::Tail { ballot, at, keys });
     }
 
-    /// What must not be done: the tail goes before there is anything in its place.
+    /// Drops the tail before there is anything in its place, which must not be done.
     fn drop_tail(&mut self, at: Position, keys: &[Bytes]) {
         let records = keys.iter().map(|key| Record { key, value: None }).collect();
         let (group_time, lead) = (self.store.group_time(), self.store.lead());
@@ -285,7 +286,7 @@ impl Machine {
         }
     }
 
-    /// Another piece is where it belongs, and more are to come.
+    /// Asks for more when another piece is where it belongs.
     fn on_staged(&mut self, from: &PeerStart, transfer: u64, index: u32) {
         let ballot = self.ballot;
         if index == 0
@@ -424,8 +425,8 @@ impl Machine {
         }
     }
 
-    /// What is lost by this batch of the units that this peer decided as primary, its own tail or
-    /// one that another primary had adopted from it.
+    /// The units lost by this batch of those that this peer decided as primary, its own tail or one
+    /// that another primary had adopted from it.
     fn units_given_up(&self, base: Option<Position>, held: Position) -> Option<(u64, bool)> {
         if self.last_reign.is_none() || base == Some(held) {
             return None;

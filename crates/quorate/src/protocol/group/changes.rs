@@ -29,19 +29,19 @@ impl Machine {
         self.meta.membership.names()
     }
 
-    /// Whether this peer knows that it was counted out.
+    /// Returns true if this peer knows that it was counted out.
     pub(in crate::protocol) fn is_removed(&self) -> bool {
         self.meta.membership.has_removed(&self.config.name, self.id)
     }
 
-    /// What this peer knows of the other members; nobody else has a say in anything.
+    /// The other members, as far as this peer knows them; nobody else has a say in anything.
     pub(in crate::protocol) fn fellows(&self) -> impl Iterator<Item = (&PeerName, &Remote)> {
         self.names().into_iter().filter_map(|name| self.remotes.get_key_value(name))
     }
 
-    /// Whether all members are in reach and as `holds` says: those that this peer knows of, and
-    /// those that any peer in reach does. What this peer knows may be older than a restart; but of
-    /// any majority of the members that it knows somebody knows who came next.
+    /// Returns true if all members are in reach and as `holds` says: those that this peer knows of,
+    /// and those that any peer in reach does. What this peer knows may be older than a restart; but
+    /// of any majority of the members that it knows somebody knows who came next.
     pub(in crate::protocol) fn reaches_all_known(&self, holds: impl Fn(&Brief) -> bool) -> bool {
         let mut names = self.names();
         let known = self.remotes.iter().filter(|(name, _)| self.knows(name)).map(|(_, r)| r);
@@ -58,8 +58,8 @@ impl Machine {
         knows_some && names.into_iter().all(is_there)
     }
 
-    /// Whether a member of a group on disk is linked with another storage than it is counted by.
-    /// Who has that one may live beside it, out of reach.
+    /// Returns true if a member of a group on disk is linked with another storage than it is
+    /// counted by. Who has that one may live beside it, out of reach.
     fn is_another_storage(&self, name: &PeerName, remote: &Remote) -> bool {
         let mut voters = self.meta.membership.voters.iter();
         let id = voters.find(|member| member.name == *name).and_then(|member| member.id);
@@ -76,9 +76,9 @@ impl Machine {
         }
     }
 
-    /// Whether the primary sends its state to a peer: to members and to those that are to become
-    /// some. One that was counted out gets the change that says so, once it is committed: until
-    /// then its vote may be needed, and a peer that knows of its removal gives none.
+    /// Returns true if the primary sends its state to a peer: to members and to those that are to
+    /// become some. One that was counted out gets the change that says so, once it is committed:
+    /// until then its vote may be needed, and a peer that knows of its removal gives none.
     pub(in crate::protocol) fn is_fed(&self, name: &PeerName, remote: &Remote) -> bool {
         let Some((end, id)) = remote.last().zip(remote.id()) else { return false };
         let membership = &self.meta.membership;
@@ -149,14 +149,14 @@ impl Machine {
         self.replicate();
     }
 
-    /// Whether the last change of the membership, or its beginning, is committed.
+    /// Returns true if the last change of the membership, or its beginning, is committed.
     pub(in crate::protocol) fn is_change_committed(&self) -> bool {
         let Role::Primary(reign) = &self.role else { return false };
         reign.is_established() && reign.committed() >= self.stamp_of(&self.meta.membership)
     }
 
-    /// Whether the next change may begin: whoever the last one has counted in knows of its end, and
-    /// a majority of those who count now has promised this primary something since.
+    /// Returns true if the next change may begin: whoever the last one has counted in knows of its
+    /// end, and a majority of those who count now has promised this primary something since.
     ///
     /// The second keeps a lease from outliving its members: it rests on promises of the members as
     /// they are or as they were before the last change, and a majority of those that come next
@@ -199,8 +199,8 @@ impl Machine {
         self.fellows().find(|(_, remote)| is_old(remote)).map(|(name, _)| name)
     }
 
-    /// Whether a majority of the members, of those that would be left as well, follows now: a
-    /// change that cannot be committed ends the lease, and cannot be taken back.
+    /// Returns true if a majority of the members, of those that would be left as well, follows now:
+    /// a change that cannot be committed ends the lease, and cannot be taken back.
     fn may_be_committed(&self, joint: &Membership) -> bool {
         if bug::is(Bug::ChangeWithoutPromises) {
             return true;
@@ -263,7 +263,7 @@ impl Machine {
         changed.next()
     }
 
-    /// As primary: the membership is this one from the next cut on.
+    /// Sets the membership from the next cut on, as primary.
     fn set_membership(&mut self, membership: Membership) {
         let is_same = membership.names() == self.meta.membership.names()
             && membership.next == self.meta.membership.next;
@@ -330,8 +330,8 @@ impl Machine {
         Position { ballot: self.ballot, sequence }
     }
 
-    /// Whether every linked member holds `sequence`: the end of a change is known to whom it
-    /// counts in before the next one begins.
+    /// Returns true if every linked member holds `sequence`: the end of a change is known to whom
+    /// it counts in before the next one begins.
     fn all_linked_hold(&self, sequence: Sequence) -> bool {
         self.meta.membership.voters.iter().all(|member| {
             let Some(id) = member.id else {
@@ -342,13 +342,14 @@ impl Machine {
         })
     }
 
-    /// Whether this primary has counted itself out, for it was on its way out when it was elected.
+    /// Returns true if this primary has counted itself out, for it was on its way out when it was
+    /// elected.
     pub(in crate::protocol) fn is_counted_out(&self) -> bool {
         let is_out = !self.meta.membership.has(&self.config.name);
         is_out && self.is_change_committed() && self.is_primary()
     }
 
-    /// What this member is counted by, if it is another peer that is linked.
+    /// The id of another member, if it is linked.
     pub(in crate::protocol) fn linked_id(&self, name: &PeerName) -> Option<MemberId> {
         self.remotes.get(name).and_then(Remote::id)
     }

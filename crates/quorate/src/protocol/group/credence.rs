@@ -61,12 +61,13 @@ impl Machine {
         if is_named { Credence::Known } else { Credence::Stranger }
     }
 
-    /// Whether a peer may ask for what members may: it is one, or clients have the right as well.
+    /// Returns true if a peer may ask for what members may: it is one, or clients have the right as
+    /// well.
     pub(in crate::protocol) fn may_ask(&self, name: &PeerName, clients_may: bool) -> bool {
         clients_may || self.names().contains(name)
     }
 
-    /// Whether what a peer says as a member is listened to.
+    /// Returns true if what a peer says as a member is listened to.
     pub(in crate::protocol) fn knows(&self, name: &PeerName) -> bool {
         match self.credence(name) {
             Credence::Known => true,
@@ -75,7 +76,7 @@ impl Machine {
         }
     }
 
-    /// Whether this peer may take part in a ballot on the word of another.
+    /// Returns true if this peer may take part in a ballot on the word of another.
     pub(in crate::protocol) fn believes(&self, name: &PeerName, ballot: Ballot) -> bool {
         match self.credence(name) {
             Credence::Known => true,
@@ -84,14 +85,15 @@ impl Machine {
         }
     }
 
-    /// Whether this peer knows who the members are, of its own state or of its settings. Whoever
-    /// asks to join, and holds nothing, does not; nor does a client, which holds nothing ever.
+    /// Returns true if this peer knows who the members are, of its own state or of its settings.
+    /// Whoever asks to join, and holds nothing, does not; nor does a client, which holds nothing
+    /// ever.
     fn has_list(&self) -> bool {
         self.config.kind == PeerKind::Member || self.has_data()
     }
 
-    /// Whether this peer has a primary of its list, or decides itself: what others have come to
-    /// without it is not its concern yet.
+    /// Returns true if this peer has a primary of its list, or decides itself: what others have
+    /// come to without it is not its concern yet.
     fn is_led(&self) -> bool {
         match (&self.role, &self.leader) {
             (Role::Primary(reign), _) => reign.has_lease(),
@@ -102,19 +104,20 @@ impl Machine {
         }
     }
 
-    /// Whether no majority of the members can do without this peer: nobody was replaced past it. So
-    /// it is in a group of one or two. A majority may never have held the end of the last removal,
-    /// and have gone on with the one that this peer's list lacks.
+    /// Returns true if no majority of the members can do without this peer: nobody was replaced
+    /// past it. So it is in a group of one or two. A majority may never have held the end of the
+    /// last removal, and have gone on with the one that this peer's list lacks.
     fn is_indispensable(&self) -> bool {
         let membership = &self.meta.membership;
         let members = membership.voters.len() + membership.removed.len().min(1);
         self.is_member() && members - 1 <= members / 2
     }
 
-    /// Whether a peer may be the primary of a ballot for this one. Whoever follows gives its state
-    /// for the primary's, and takes it along to its group. So where nobody vouches for that one, it
-    /// must have been a member by this peer's own list: what it says of its members, and they of
-    /// it, is the word of strangers. A peer that has no list takes the word of those it has asked.
+    /// Returns true if a peer may be the primary of a ballot for this one. Whoever follows gives
+    /// its state for the primary's, and takes it along to its group. So where nobody vouches for
+    /// that one, it must have been a member by this peer's own list: what it says of its members,
+    /// and they of it, is the word of strangers. A peer that has no list takes the word of those it
+    /// has asked.
     pub(in crate::protocol) fn may_lead(&mut self, leader: &PeerStart, ballot: Ballot) -> bool {
         match self.credence(&leader.name) {
             Credence::Known => true,
@@ -143,16 +146,16 @@ impl Machine {
         self.event(Event::ConfigMismatch { peer, field: "members".into(), ours, theirs });
     }
 
-    /// Whether a peer was a member, and was counted out by this peer's list, which may be older
-    /// than the one that it is a member by.
+    /// Returns true if a peer was a member, and was counted out by this peer's list, which may be
+    /// older than the one that it is a member by.
     fn was_member(&self, start: &PeerStart) -> bool {
         let id = self.id_of(start);
         let removed = &self.meta.membership.removed;
         id.is_some() && removed.iter().any(|member| member.name == start.name && member.id == id)
     }
 
-    /// Whether most members of a group, as its primary lists them, say that they follow it: of the
-    /// others, and two at least, for this one may be a member that the rest has waited for.
+    /// Returns true if most members of a group, as its primary lists them, say that they follow it:
+    /// of the others, and two at least, for this one may be a member that the rest has waited for.
     fn is_led_by(&self, leader: &PeerStart, ballot: Ballot) -> bool {
         let brief = self.remotes.get(&leader.name).and_then(Remote::brief);
         let Some(members) = brief.map(|brief| &brief.members) else { return false };
@@ -168,15 +171,16 @@ impl Machine {
         followers > members.len() / 2 || (followers >= 2 && followers > others / 2)
     }
 
-    /// Whether a peer holds a later state than this one, as it says itself. A blank peer has none
-    /// to lose.
+    /// Returns true if a peer holds a later state than this one, as it says itself. A blank peer
+    /// has none to lose.
     fn stands_further(&self, name: &PeerName) -> bool {
         let brief = self.remotes.get(name).and_then(Remote::brief);
         let own = self.store.position();
         own.is_blank() || brief.is_some_and(|brief| brief.position > own)
     }
 
-    /// Whether a ballot is such that ordinary elections and foundings lead to it, and on from it.
+    /// Returns true if a ballot is such that ordinary elections and foundings lead to it, and on
+    /// from it.
     pub(in crate::protocol) fn is_plausible(&self, ballot: Ballot) -> bool {
         let own = self.ballot;
         let ahead = seconds_of(self.now.wall).saturating_add(MAX_FOUNDING_AHEAD.as_secs());
@@ -186,7 +190,7 @@ impl Machine {
             && ballot.generation.above_founding() == own.generation.above_founding()
     }
 
-    /// Whether a message is for its sender to send: those who handle it need not ask again.
+    /// Returns true if a message is for its sender to send: those who handle it need not ask again.
     pub(in crate::protocol) fn may_say(&self, from: &PeerStart, message: &Message) -> bool {
         let peer = &from.name;
         match message {
@@ -218,7 +222,8 @@ impl Machine {
         }
     }
 
-    /// Whether this peer sends its state to another: as primary, or to a winner that it voted for.
+    /// Returns true if this peer sends its state to another: as primary, or to a winner that it
+    /// voted for.
     fn is_sent_to(&self, peer: &PeerName) -> bool {
         let is_fed = self.remotes.get(peer).is_some_and(Remote::is_fed);
         is_fed || self.pull.as_ref().is_some_and(|pull| pull.to.name == *peer)

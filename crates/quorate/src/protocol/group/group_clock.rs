@@ -54,12 +54,12 @@ impl GroupClock {
         clock
     }
 
-    /// What is added to the monotonic clock for steady time.
+    /// The nanoseconds that are added to the monotonic clock for steady time.
     pub(in crate::protocol) fn offset(&self) -> i64 {
         self.offset
     }
 
-    /// How far the calendar is ahead of the steady clock.
+    /// The lead of the calendar over the steady clock.
     pub(in crate::protocol) fn lead(&self) -> Lead {
         self.lead
     }
@@ -74,7 +74,7 @@ impl GroupClock {
         GroupTime(now.0.wrapping_add_signed(self.offset))
     }
 
-    /// What the calendar shows at `now`.
+    /// The time by the calendar at `now`.
     pub(in crate::protocol) fn calendar(&self, now: Time) -> GroupTime {
         self.lead.by_calendar(self.steady(now))
     }

@@ -49,7 +49,7 @@ impl Machine {
         self.wake_soon();
     }
 
-    /// Whether a linked peer speaks only versions of the protocol below this one.
+    /// Returns true if a linked peer speaks only versions of the protocol below this one.
     pub(in crate::protocol) fn speaks_less_than(&self, name: &PeerName, version: u32) -> bool {
         let linked = self.remotes.get(name).filter(|remote| remote.is_linked());
         linked.and_then(Remote::last).is_some_and(|end| end.version < version)
@@ -177,7 +177,7 @@ impl Machine {
         }
     }
 
-    /// Whether a state is under way that replaces all that this peer holds.
+    /// Returns true if a state is under way that replaces all that this peer holds.
     pub(in crate::protocol) fn is_copying_all(&self) -> bool {
         self.receiver.progress().is_some_and(|progress| progress.is_full)
     }
@@ -244,9 +244,9 @@ impl Machine {
         }
     }
 
-    /// Whether this primary stands again above the ballot of a peer that is to become a member. It
-    /// may have voted for somebody who was not elected, and follows nobody below that. Its word is
-    /// no member's: it is gone by once in a while, and no further than elections lead.
+    /// Returns true if this primary stands again above the ballot of a peer that is to become a
+    /// member. It may have voted for somebody who was not elected, and follows nobody below that.
+    /// Its word is no member's: it is gone by once in a while, and no further than elections lead.
     fn must_stand_above(&mut self, from: &PeerName, ballot: Ballot) -> bool {
         let now = self.now.time;
         let is_fed = self.remotes.get(from).is_some_and(Remote::is_fed);
@@ -259,9 +259,9 @@ impl Machine {
         true
     }
 
-    /// Whether this peer goes along with the ballot of another: it takes part in it, as a member or
-    /// because it has pledged itself to a new generation that came to nothing, and will not follow
-    /// an older one.
+    /// Returns true if this peer goes along with the ballot of another: it takes part in it, as a
+    /// member or because it has pledged itself to a new generation that came to nothing, and will
+    /// not follow an older one.
     fn must_follow(&self, from: &PeerName, brief: &Brief) -> bool {
         let kind = self.remotes.get(from).and_then(Remote::kind);
         if kind == Some(PeerKind::Client) || self.config.kind == PeerKind::Client {

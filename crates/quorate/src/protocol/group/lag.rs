@@ -7,9 +7,9 @@ use crate::store::EPOCH;
 /// the way is long, some hundreds are under way.
 pub(in crate::protocol) const MAX_LAG: u64 = 1000;
 
-/// How many cuts this peer's state is behind that of the primary of `ballot`; `None` where they
-/// cannot be compared. Of a state of an older reign it is not known here how much of it the primary
-/// holds, whatever its length: it may be a tail that will be given up.
+/// The number of cuts that this peer's state is behind that of the primary of `ballot`; `None`
+/// where they cannot be compared. Of a state of an older reign it is not known here how much of it
+/// the primary holds, whatever its length: it may be a tail that will be given up.
 pub(in crate::protocol) fn own_cuts_behind(
     own: Position,
     primary: Position,
@@ -22,8 +22,8 @@ pub(in crate::protocol) fn own_cuts_behind(
     (own.ballot == ballot && !own.is_blank()).then_some(0)
 }
 
-/// How many cuts a state that the primary is known to hold as well is behind; `None` if it is of
-/// another generation.
+/// The number of cuts that a state is behind which the primary is known to hold as well; `None` if
+/// it is of another generation.
 pub(in crate::protocol) fn cuts_behind(position: Position, primary: Position) -> Option<u64> {
     let sequences = primary.sequence.0.saturating_sub(position.sequence.0);
     let is_comparable = position.ballot.generation == primary.ballot.generation;

@@ -126,7 +126,7 @@ impl Remote {
         self.dead.contains(&id)
     }
 
-    /// How long nothing has come from it.
+    /// The time since anything last came from it.
     pub(in crate::protocol) fn silence(&self, now: Time) -> Duration {
         now.since(self.heard)
     }
@@ -143,7 +143,7 @@ impl Remote {
 
     // --- what it has said
 
-    /// What it said of itself in its last heartbeat, since it is linked.
+    /// Its last heartbeat, as far as one has come over the present link.
     pub(in crate::protocol) fn brief(&self) -> Option<&Brief> {
         self.brief.as_ref()
     }
@@ -167,8 +167,8 @@ impl Remote {
         self.told = Some(membership);
     }
 
-    /// What is to be learned from its wall clock about this peer's own, from now on if nothing was
-    /// noted before.
+    /// The watch on its wall clock, which tells of this peer's own; it begins now if there was
+    /// none.
     pub(in crate::protocol) fn wall_watch(&mut self, now: Time, wall: GroupTime) -> &mut WallWatch {
         self.wall_watch.get_or_insert_with(|| WallWatch::new(now, wall))
     }
@@ -199,7 +199,7 @@ impl Remote {
         self.has_promised() && now.since(self.answered) < lease
     }
 
-    /// How far it follows, if this peer sends its state to it.
+    /// The sender that serves it, if this peer sends it its state.
     pub(in crate::protocol) fn sender(&self) -> Option<&Sender> {
         self.sender.as_ref()
     }
@@ -255,32 +255,32 @@ impl Remote {
         Some(brief.wall.after(now.since(self.brief_at)))
     }
 
-    /// Whether it has said that it is never promoted, or stops.
+    /// Returns true if it has said that it is never promoted, or stops.
     pub(in crate::protocol) fn is_never_promoted(&self) -> bool {
         self.brief.as_ref().is_some_and(|brief| brief.priority == 0)
     }
 
-    /// Whether it has said that it is about to end.
+    /// Returns true if it has said that it is about to end.
     pub(in crate::protocol) fn is_stopping(&self) -> bool {
         self.brief.as_ref().is_some_and(|brief| brief.is_stopping)
     }
 
-    /// What it is counted by, while it is linked.
+    /// The id that it is counted by, while it is linked.
     pub(in crate::protocol) fn id(&self) -> Option<MemberId> {
         self.last.as_ref().filter(|_| self.linked.is_some()).map(|end| end.id)
     }
 
-    /// Whether this is the start of it that is linked, or was last.
+    /// Returns true if this is the start of it that is linked, or was last.
     pub(in crate::protocol) fn is_last(&self, incarnation: Incarnation) -> bool {
         self.last.as_ref().is_some_and(|end| end.incarnation == incarnation)
     }
 
-    /// What it says it is to the group.
+    /// The kind of peer that it says it is.
     pub(in crate::protocol) fn kind(&self) -> Option<PeerKind> {
         self.last.as_ref().map(|end| end.kind)
     }
 
-    /// Whether it is linked as this member: what any other holds or promises is not its.
+    /// Returns true if it is linked as this member: what any other holds or promises is not its.
     pub(in crate::protocol) fn is_linked_as(&self, id: MemberId) -> bool {
         self.id() == Some(id) || (self.linked.is_some() && bug::is(Bug::OldIncarnationCounts))
     }

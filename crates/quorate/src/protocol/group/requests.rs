@@ -89,7 +89,7 @@ impl Machine {
         }
     }
 
-    /// As primary: the answer to a request of this peer's own, once there is one.
+    /// The answer to a request of this peer's own, as primary, once there is one.
     fn consider(&mut self, number: u64, ask: &Ask) -> Option<Answer> {
         match ask {
             Ask::Policy(bytes) => {
@@ -170,10 +170,10 @@ impl Machine {
         }
     }
 
-    /// Whether a removal that has not begun, as far as this peer knows, is not asked for any more:
-    /// a primary that has not begun it by now forgets that it was before this peer says what has
-    /// come of it, and what it has begun is known here by then. Where there is no time for that it
-    /// is asked for to the end.
+    /// Returns true if a removal that has not begun, as far as this peer knows, is not asked for
+    /// any more: a primary that has not begun it by now forgets that it was before this peer says
+    /// what has come of it, and what it has begun is known here by then. Where there is no time for
+    /// that it is asked for to the end.
     fn asks_no_more(&self, number: u64) -> bool {
         let request = self.requests.iter().find(|request| request.number == number);
         let Some(request) = request else { return false };
@@ -189,7 +189,7 @@ impl Machine {
         (last > request.since).then_some(last)
     }
 
-    /// What is to be said of a removal that was asked for and not answered in time.
+    /// The error of a removal that was asked for and not answered in time.
     fn removal_given_up(&mut self, request: &Request, peer: PeerName) -> RemoveError {
         let (now, ballot) = (self.now.time, self.ballot);
         let waited = now.since(request.since);

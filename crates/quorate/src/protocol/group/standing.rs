@@ -19,7 +19,7 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Where a peer stands that holds this.
+    /// The standing of a peer that holds this state.
     pub fn new(position: Position, meta: &Meta) -> Self {
         let history = meta.history.iter().map(|reign| reign.ballot.generation);
         let mut generations: Vec<Generation> = history.collect();
@@ -27,8 +27,8 @@ impl Standing {
         Self { position, generations }
     }
 
-    /// Whether the list of another peer goes before this one's: it stands in a state that came of
-    /// the same group as this one's, and later.
+    /// Returns true if the list of another peer goes before this one's: it stands in a state that
+    /// came of the same group as this one's, and later.
     ///
     /// What a majority has decided up to here is part of that state, and not all of this peer's
     /// list may have been. A state that came of another group says nothing of who belongs to this
@@ -68,7 +68,7 @@ pub enum Objection {
 }
 
 impl Membership {
-    /// What a peer that goes by this list, and stands at `own`, says against letting another one
+    /// The objection of a peer that goes by this list, and stands at `own`, to letting another one
     /// in; nothing if the other's list goes before it.
     pub fn objection(&self, own: &Standing, applicant: &Applicant<'_>) -> Option<Objection> {
         let Applicant { peer, id, kind, standing } = *applicant;

@@ -35,7 +35,7 @@ impl WallWatch {
         Self { before: lead, lead, since: time, seen: time }
     }
 
-    /// How far the clock has gone ahead. More than `bound` is told once.
+    /// The gain of the clock, if it is more than `bound`, which is told once.
     pub(in crate::protocol) fn gain(
         &mut self,
         (time, wall): (Time, GroupTime),

@@ -47,7 +47,8 @@ impl Acknowledged {
         self.bound
     }
 
-    /// What an earlier start may have acknowledged, if no state held since contains it.
+    /// The position up to which an earlier start may have acknowledged, if no state held since
+    /// contains it.
     pub(in crate::protocol) fn remembered(&self) -> Option<Position> {
         self.remembered
     }

@@ -19,8 +19,8 @@ use crate::protocol::machine::Machine;
 use crate::protocol::message::Message;
 
 impl Machine {
-    /// Whether a position may be acknowledged: what is remembered of that lasts. Else it will be
-    /// saved.
+    /// Returns true if a position may be acknowledged: what is remembered of that lasts. Else it
+    /// will be saved.
     pub(in crate::protocol) fn may_acknowledge(&mut self, position: Position) -> bool {
         let now = self.now.time;
         self.disk.as_mut().is_none_or(|disk| disk.may_acknowledge(position, now))
@@ -37,7 +37,7 @@ impl Machine {
         }
     }
 
-    /// Another bound has been saved.
+    /// Says what another bound that was saved allows to be said.
     pub(in crate::protocol) fn on_bound_saved(&mut self) {
         let ballot = self.ballot;
         let own = self.store.position();
@@ -69,8 +69,8 @@ impl Machine {
         }
     }
 
-    /// What an earlier start of this peer may have acknowledged, if no state held since contains
-    /// it.
+    /// The position up to which an earlier start of this peer may have acknowledged, if no state
+    /// held since contains it.
     pub(in crate::protocol) fn remembered(&self) -> Option<Position> {
         self.disk.as_ref()?.remembered()
     }
@@ -83,8 +83,8 @@ impl Machine {
         theirs.chain(self.remembered()).fold(Position::BLANK, Position::max)
     }
 
-    /// What a member in reach may have acknowledged before it restarted, if all that is held by
-    /// those in reach, or at `position`, is older.
+    /// The position up to which a member in reach may have acknowledged before it restarted, if all
+    /// that is held by those in reach, or at `position`, is older.
     pub(in crate::protocol) fn lacks_acknowledged(&self, position: Position) -> Option<Position> {
         let newest = self.newest_remembered();
         let reached = self.fellows().filter(|(_, remote)| self.is_reachable(remote));

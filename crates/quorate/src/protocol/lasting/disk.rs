@@ -252,7 +252,8 @@ impl Disk {
         self.acknowledged.as_ref().map_or(Position::BLANK, Acknowledged::bound)
     }
 
-    /// How far may be acknowledged by what is saved, and by what is being saved in its place.
+    /// The position up to which may be acknowledged by what is saved, and by what is being saved in
+    /// its place.
     fn covered(&self) -> Option<Position> {
         self.acknowledged.as_ref()?;
         let saving = self.saving.as_ref().map(|saving| saving.acknowledged);
@@ -295,7 +296,8 @@ impl Disk {
         }
     }
 
-    /// What an earlier start may have acknowledged, if no state held since contains it.
+    /// The position up to which an earlier start may have acknowledged, if no state held since
+    /// contains it.
     pub(in crate::protocol) fn remembered(&self) -> Option<Position> {
         self.acknowledged.as_ref()?.remembered()
     }
@@ -313,7 +315,7 @@ impl Disk {
         self.acknowledged.is_some()
     }
 
-    /// What this peer holds of the state `own` of its store, so that a restart does not change it.
+    /// The position of the state `own` of the store up to which a restart changes nothing.
     pub(in crate::protocol) fn held(&self, own: Position) -> Position {
         if let Some(covered) = self.covered()
             && !bug::is(Bug::BoundSavedLate)

@@ -32,7 +32,7 @@ impl Machine {
         }
     }
 
-    /// Whether this peer's ballot and vote last.
+    /// Returns true if this peer's ballot and vote last.
     pub(in crate::protocol) fn is_saved(&self) -> bool {
         let vote = self.voted_for.as_ref();
         match &self.disk {
@@ -108,7 +108,7 @@ impl Machine {
         }
     }
 
-    /// Whether the answer to a primary has to wait: a position that is told counts as held.
+    /// Returns true if the answer to a primary has to wait: a position that is told counts as held.
     pub(in crate::protocol) fn is_asked_too_early(
         &mut self,
         from: &PeerStart,
@@ -137,17 +137,17 @@ impl Machine {
         self.on_progress();
     }
 
-    /// Where cells are stored, and storage works.
+    /// The disk, where cells are stored and storage works.
     fn log(&self) -> Option<&Disk> {
         self.disk.as_ref().filter(|disk| disk.takes_batches())
     }
 
-    /// Whether cells are stored.
+    /// Returns true if cells are stored.
     pub(in crate::protocol) fn has_log(&self) -> bool {
         self.disk.as_ref().is_some_and(Disk::has_log)
     }
 
-    /// As primary: hands what changed since the last batch to the log, when that one lasts.
+    /// Hands what changed since the last batch to the log, as primary, when that one lasts.
     pub(in crate::protocol) fn append_own(&mut self) {
         let Some(disk) = self.log().filter(|disk| disk.is_idle()) else { return };
         let appended = disk.appended();
@@ -214,12 +214,12 @@ impl Machine {
         self.wake_soon();
     }
 
-    /// Whether this peer's storage takes nothing any more.
+    /// Returns true if this peer's storage takes nothing any more.
     pub(in crate::protocol) fn has_failed(&self) -> bool {
         self.disk.as_ref().is_some_and(Disk::has_failed)
     }
 
-    /// What of this reign this peer itself holds.
+    /// The position of this reign that this peer itself holds.
     pub(in crate::protocol) fn own_held(&self) -> Position {
         let own = self.store.position();
         self.disk.as_ref().map_or(own, |disk| disk.held(own))
@@ -237,8 +237,8 @@ impl Machine {
         (!is_over && !is_free).then_some(until)
     }
 
-    /// Whether an older start of this peer may have promised something to another than the primary
-    /// of `released`, which has given its reign up.
+    /// Returns true if an older start of this peer may have promised something to another than the
+    /// primary of `released`, which has given its reign up.
     pub(in crate::protocol) fn may_be_bound(&self, released: Option<Ballot>) -> bool {
         let Some(disk) = &self.disk else { return false };
         let is_released = released.is_some_and(|ballot| ballot >= disk.saved_ballot());

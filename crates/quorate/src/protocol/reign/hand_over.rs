@@ -30,8 +30,8 @@ impl Machine {
         }
     }
 
-    /// Another peer wants a switch. It asks again until it has heard the answer, which is the same
-    /// each time: a wish is met once, or not at all.
+    /// Answers another peer that wants a switch. It asks again until it has heard the answer, which
+    /// is the same each time: a wish is met once, or not at all.
     pub(in crate::protocol) fn on_switch_asked(
         &mut self,
         from: &PeerStart,
@@ -65,8 +65,8 @@ impl Machine {
         }
     }
 
-    /// What a wish to hand over comes to where this peer has released its last reign, for whomever:
-    /// whoever follows it, nothing was lost. A switch is not over before somebody does.
+    /// The outcome of a wish to hand over where this peer has released its last reign, for
+    /// whomever: whoever follows it, nothing was lost. A switch is not over before somebody does.
     fn after_release(&self) -> Result<PeerName, SwitchError> {
         let leader = self.leader.as_ref().map(|leader| leader.start.name.clone());
         match (leader, &self.switching) {
@@ -100,7 +100,7 @@ impl Machine {
         }
     }
 
-    /// Who is to take over; `None` if this peer already is what was asked for.
+    /// The peer that is to take over; `None` if this peer already is what was asked for.
     fn successor(&self, to: Option<PeerName>) -> Result<Option<PeerStart>, SwitchError> {
         let Role::Primary(reign) = &self.role else {
             let primary = self.leader.as_ref().map(|leader| leader.start.name.clone());
@@ -148,7 +148,7 @@ impl Machine {
         }
     }
 
-    /// What keeps this peer, or all others, from taking over.
+    /// The reason why this peer, or any other, cannot take over.
     fn not_ready(&self, to: Option<PeerName>) -> SwitchError {
         let others = self.names().into_iter().filter(|name| **name != self.config.name);
         let asked = others.filter(|name| to.as_ref().is_none_or(|to| to == *name));
@@ -163,10 +163,10 @@ impl Machine {
         }
     }
 
-    /// Whether another member may be ready in a moment: one that has not said where it stands, or
-    /// is not connected and has not said that it ends. So may one that stops, or has ended, where
-    /// another member goes on that is never promoted: it is a restart. Where all stop the group
-    /// ends, and nobody is waited for.
+    /// Returns true if another member may be ready in a moment: one that has not said where it
+    /// stands, or is not connected and has not said that it ends. So may one that stops, or has
+    /// ended, where another member goes on that is never promoted: it is a restart. Where all stop
+    /// the group ends, and nobody is waited for.
     fn has_hope_of_successor(&self) -> bool {
         let (mut goes_on, mut may_be_back) = (false, false);
         for name in self.names().into_iter().filter(|name| **name != self.config.name) {
@@ -227,14 +227,14 @@ impl Machine {
         }
     }
 
-    /// Whether a successor that was chosen is still there, and has not said that it stops.
+    /// Returns true if a successor that was chosen is still there, and has not said that it stops.
     fn may_take_over(&self, PeerStart { name, incarnation }: &PeerStart) -> bool {
         let remote = self.remotes.get(name).filter(|r| r.is_linked_start(*incarnation));
         remote.is_some_and(|remote| !remote.is_never_promoted())
     }
 
-    /// Whether a successor to which the reign was released says that it ends, or stops. A link that
-    /// was reset says nothing: it may be elected all the same.
+    /// Returns true if a successor to which the reign was released says that it ends, or stops. A
+    /// link that was reset says nothing: it may be elected all the same.
     fn has_gone(&self, name: &PeerName) -> bool {
         let remote = self.remotes.get(name);
         remote.is_none_or(|remote| match remote.linked() {
@@ -288,7 +288,7 @@ impl Machine {
         self.wake_soon();
     }
 
-    /// What must not be done: a release that is taken back.
+    /// Takes a release back, which must not be done.
     fn release_and_resume(&mut self) {
         let Role::Primary(reign) = &mut self.role else { return };
         let Some(hand_over) = reign.take_hand_over() else { return };
@@ -371,7 +371,7 @@ impl Machine {
 }
 
 impl SwitchOutcome {
-    /// What another peer is told; nothing by who is no primary any more.
+    /// The outcome that another peer is told; none by who is no primary any more.
     fn of(result: &Result<PeerName, SwitchError>) -> Option<Self> {
         Some(match result {
             Ok(_) => Self::Switched,
@@ -399,7 +399,7 @@ impl SwitchOutcome {
         })
     }
 
-    /// What it means to whoever has asked for a switch to this peer.
+    /// The meaning to whoever has asked for a switch to this peer.
     pub(in crate::protocol) fn into_result(self, to: PeerName) -> Result<PeerName, SwitchError> {
         Err(match self {
             Self::Switched => return Ok(to),

@@ -27,12 +27,12 @@ impl PolicyOutcome {
 }
 
 impl Machine {
-    /// Whether a linked peer knows of no policies.
+    /// Returns true if a linked peer knows of no policies.
     pub(in crate::protocol) fn has_old_policy(&self, name: &PeerName) -> bool {
         self.speaks_less_than(name, POLICY_VERSION)
     }
 
-    /// Another peer asks for a change.
+    /// Answers another peer that asks for a change.
     pub(in crate::protocol) fn on_policy_asked(
         &mut self,
         from: &PeerStart,
@@ -53,14 +53,14 @@ impl Machine {
         }
     }
 
-    /// Whether this change was made in this reign, and may be asked for again.
+    /// Returns true if this change was made in this reign, and may be asked for again.
     fn has_made(&self, from: &PeerStart, request: u64) -> bool {
         let Role::Primary(reign) = &self.role else { return false };
         reign.policy_changes().has(from, request)
     }
 
-    /// What is to be said of a change as things stand; `None` while it is under way. It is made
-    /// once, however often it is asked for.
+    /// The answer to a change as things stand; `None` while it is under way. It is made once,
+    /// however often it is asked for.
     pub(in crate::protocol) fn consider_policy(
         &mut self,
         from: &PeerStart,
@@ -116,7 +116,7 @@ impl Machine {
         at
     }
 
-    /// Where a majority has the present policy.
+    /// The sequence at which a majority has the present policy.
     fn policy_at(&self) -> Sequence {
         let Role::Primary(reign) = &self.role else { return Sequence(u64::MAX) };
         reign.policy_changes().last_at().unwrap_or(reign.first())
@@ -131,7 +131,7 @@ impl Machine {
         }
     }
 
-    /// As primary: tells those who asked for changes that a majority holds now.
+    /// Tells those who asked for changes that a majority holds them now, as primary.
     pub(in crate::protocol) fn advance_policy(&mut self) {
         let now = self.now.time;
         let Role::Primary(reign) = &mut self.role else { return };

@@ -45,7 +45,7 @@ impl PolicyChanges {
         self.changes.iter().any(|change| change.is_of(from, request))
     }
 
-    /// How far this change is where a majority holds `committed`; `None` if it was not made.
+    /// The progress of this change where a majority holds `committed`; `None` if it was not made.
     pub(in crate::protocol) fn ask(
         &mut self,
         from: &PeerStart,
@@ -87,7 +87,7 @@ impl PolicyChanges {
         self.changes.retain(|change| now < change.until);
     }
 
-    /// Where the policy last changed in this reign.
+    /// The sequence at which the policy last changed in this reign.
     pub(in crate::protocol) fn last_at(&self) -> Option<Sequence> {
         self.last_at
     }

@@ -88,7 +88,7 @@ impl Machine {
         GroupClock::start(now, (steady, self.store.lead()), target, may_part)
     }
 
-    /// Whether every member that is linked knows of both clocks.
+    /// Returns true if every member that is linked knows of both clocks.
     fn may_clocks_part(&self) -> bool {
         let is_old = |name: &PeerName| self.speaks_less_than(name, CLOCKS_VERSION);
         !self.meta.membership.names().into_iter().any(is_old)
@@ -132,7 +132,7 @@ impl Machine {
         self.set_route(Route::Nowhere);
     }
 
-    /// Whether this peer has founded a group that no majority knows of yet.
+    /// Returns true if this peer has founded a group that no majority knows of yet.
     pub(in crate::protocol) fn is_unborn(&self) -> bool {
         matches!(&self.role, Role::Primary(reign) if reign.is_unborn())
     }
@@ -171,7 +171,7 @@ impl Machine {
         }
     }
 
-    /// What group time goes by: this peer's clock, and what it does not show in tests that skip
+    /// The clock that group time goes by: this peer's, and what it does not show in tests that skip
     /// time.
     pub(in crate::protocol) fn passed(&self) -> Time {
         self.now.time.after(self.store.skipped())
@@ -336,7 +336,7 @@ impl Machine {
         senders.map(Sender::staged).max().unwrap_or(Time(0))
     }
 
-    /// How long an answer is waited for before it is asked for again.
+    /// The time that an answer is waited for before it is asked for again.
     pub(in crate::protocol) fn retry_after(&self) -> Duration {
         (self.group.heartbeat * 2).max(self.group.failure_timeout / 4)
     }

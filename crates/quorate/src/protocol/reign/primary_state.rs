@@ -106,7 +106,7 @@ impl PrimaryState {
         self.is_established && self.hand_over.is_none()
     }
 
-    /// What a majority holds.
+    /// The sequence that a majority holds.
     pub(in crate::protocol) fn committed(&self) -> Sequence {
         self.committed
     }

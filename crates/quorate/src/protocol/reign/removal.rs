@@ -8,7 +8,7 @@ use crate::protocol::reign::primary_state::Leaving;
 use crate::protocol::role::Role;
 
 impl Machine {
-    /// What the primary's answer means to whoever asked.
+    /// The meaning of the primary's answer to whoever asked.
     pub(in crate::protocol) fn removal_result(
         &self,
         peer: PeerName,
@@ -28,7 +28,7 @@ impl Machine {
         }
     }
 
-    /// Another peer asks for a removal, its own or that of one that has gone.
+    /// Answers another peer that asks for a removal, its own or that of one that has gone.
     pub(in crate::protocol) fn on_remove_asked(
         &mut self,
         from: &PeerStart,
@@ -51,8 +51,8 @@ impl Machine {
         }
     }
 
-    /// What is to be said of a removal as things stand; `None` while it is under way. Asked again
-    /// it says the same again.
+    /// The answer to a removal as things stand; `None` while it is under way. Asked again it says
+    /// the same again.
     pub(in crate::protocol) fn consider_removal(
         &mut self,
         peer: &PeerName,
@@ -90,7 +90,7 @@ impl Machine {
         None
     }
 
-    /// As primary: the next member to be counted out. A wish that is not repeated is none any more,
+    /// The next member to be counted out, as primary. A wish that is not repeated is none any more,
     /// and one that was gone for good and is back stays.
     pub(in crate::protocol) fn next_leaver(&self) -> Option<&PeerName> {
         let Role::Primary(reign) = &self.role else { return None };

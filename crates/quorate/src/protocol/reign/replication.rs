@@ -201,7 +201,8 @@ impl Machine {
         }
     }
 
-    /// Whether followers are to compare their state now: the next time comes an interval later.
+    /// Returns true if followers are to compare their state now: the next time comes an interval
+    /// later.
     fn begin_verification(&mut self) -> bool {
         let (now, interval) = (self.now.time, self.config.verify_interval);
         let cells = u32::try_from(self.store.cells()).unwrap_or(u32::MAX);

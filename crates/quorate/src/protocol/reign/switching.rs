@@ -73,7 +73,7 @@ impl HandOver {
         Switching { asker: self.asker, to: self.to, ballot, deadline }
     }
 
-    /// Who is told that nothing has come of it.
+    /// The asker, who is told that nothing has come of it.
     pub(in crate::protocol) fn into_asker(self) -> Asker {
         self.asker
     }
@@ -117,7 +117,7 @@ impl Switching {
         is_failed.then(|| Err(SwitchError::Aborted { to: to.clone() }))
     }
 
-    /// Who is told what has come of it.
+    /// The asker, who is told what has come of it.
     pub(in crate::protocol) fn into_asker(self) -> Asker {
         self.asker
     }
