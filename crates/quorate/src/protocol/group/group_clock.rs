@@ -41,7 +41,8 @@ impl GroupClock {
     /// adopted state, and the calendar is ahead by its `lead`, or has reached `target`.
     pub(in crate::protocol) fn start(
         now: Time,
-        (steady, lead): (GroupTime, Lead),
+        steady: GroupTime,
+        lead: Lead,
         target: GroupTime,
         may_part: bool,
     ) -> Self {
@@ -121,14 +122,14 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn started(steady: u64, target: u64) -> GroupClock {
-        GroupClock::start(Time(0), (GroupTime(steady), Lead::default()), GroupTime(target), true)
+        GroupClock::start(Time(0), GroupTime(steady), Lead::default(), GroupTime(target), true)
     }
 
     #[test]
     fn it_never_goes_back_however_far_the_wall_clock_does() {
         let now = Time(5 * SECOND);
         let start = (GroupTime(1000 * SECOND), Lead::default());
-        let mut clock = GroupClock::start(now, start, GroupTime(10 * SECOND), true);
+        let mut clock = GroupClock::start(now, start.0, start.1, GroupTime(10 * SECOND), true);
         let mut last = clock.calendar(now);
         for tick in 1..100 {
             let now = Time((5 + tick) * SECOND);
@@ -188,11 +189,11 @@ mod tests {
     #[test]
     fn a_reign_begins_with_the_lead_of_the_one_before_and_where_the_majority_is() {
         let start = (GroupTime(1000 * SECOND), Lead { nanos: 45 * SECOND, jumped: GroupTime(9) });
-        let behind = GroupClock::start(Time(7), start, GroupTime(1001 * SECOND), true);
+        let behind = GroupClock::start(Time(7), start.0, start.1, GroupTime(1001 * SECOND), true);
         assert_eq!(behind.calendar(Time(7)), GroupTime(1045 * SECOND));
-        let ahead = GroupClock::start(Time(7), start, GroupTime(1050 * SECOND), true);
+        let ahead = GroupClock::start(Time(7), start.0, start.1, GroupTime(1050 * SECOND), true);
         assert_eq!(ahead.calendar(Time(7)), GroupTime(1050 * SECOND));
-        let near = GroupClock::start(Time(7), start, GroupTime(1045 * SECOND + 9), true);
+        let near = GroupClock::start(Time(7), start.0, start.1, GroupTime(1045 * SECOND + 9), true);
         assert_eq!((near.lead(), behind.lead()), (start.1, start.1), "it is steered there");
         assert_eq!(ahead.lead().jumped, GroupTime(1000 * SECOND));
         for clock in [behind, near, ahead] {
@@ -203,7 +204,8 @@ mod tests {
     #[test]
     fn while_a_member_knows_one_clock_only_both_are_put_forward() {
         let start = (GroupTime(1000 * SECOND), Lead { nanos: SECOND, jumped: GroupTime(9) });
-        let mut clock = GroupClock::start(Time(0), start, GroupTime(1011 * SECOND), false);
+        let mut clock =
+            GroupClock::start(Time(0), start.0, start.1, GroupTime(1011 * SECOND), false);
         assert_eq!(clock.steady(Time(0)), GroupTime(1010 * SECOND));
         clock.steer(Time(SECOND), GroupTime(1112 * SECOND));
         assert_eq!((clock.steady(Time(SECOND)).0, clock.lead()), (1111 * SECOND, start.1));

@@ -21,7 +21,7 @@ impl Machine {
     pub(in crate::protocol) fn watch_own_wall(&mut self, now: Now) {
         let period = self.group.failure_timeout;
         let bound = GroupConfig::longest_gain(period);
-        let gain = self.wall_watch.gain((now.time, now.wall), Baseline::Least, period, bound);
+        let gain = self.wall_watch.gain(now, Baseline::Least, period, bound);
         if let Some(gain) = gain {
             self.on_standstill(gain);
         }
@@ -37,7 +37,7 @@ impl Machine {
         }
         let Some(remote) = self.remotes.get_mut(name) else { return };
         let watch = remote.wall_watch(now, wall);
-        if let Some(gain) = watch.gain((now, wall), Baseline::Most, period, bound) {
+        if let Some(gain) = watch.gain(Now { time: now, wall }, Baseline::Most, period, bound) {
             self.on_standstill(gain);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::id::{GroupTime, Time};
+use crate::base::id::{GroupTime, Now, Time};
 
 /// A wall clock, as seen beside the clock that leases are measured by.
 ///
@@ -12,7 +12,7 @@ use crate::base::id::{GroupTime, Time};
 pub(in crate::protocol) struct WallWatch {
     /// How far it was ahead, in nanoseconds, in the period before this one.
     before: i128,
-    /// The same, in this period.
+    /// How far it is ahead, in nanoseconds, in this period so far.
     lead: i128,
     /// When this period began.
     since: Time,
@@ -38,11 +38,12 @@ impl WallWatch {
     /// The gain of the clock, if it is more than `bound`, which is told once.
     pub(in crate::protocol) fn gain(
         &mut self,
-        (time, wall): (Time, GroupTime),
+        reading: Now,
         baseline: Baseline,
         period: Duration,
         bound: Duration,
     ) -> Option<Duration> {
+        let Now { time, wall } = reading;
         let of = match baseline {
             Baseline::Least => i128::min,
             Baseline::Most => i128::max,

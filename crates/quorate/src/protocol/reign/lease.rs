@@ -93,7 +93,8 @@ impl Lease {
 
     /// When it is over, or a doubt comes true, if no majority answers; `None` if it does not run.
     pub(in crate::protocol) fn end(&self) -> Option<Time> {
-        self.doubted_until.or(self.is_running.then_some(self.until))
+        let running_until = self.is_running.then_some(self.until);
+        self.doubted_until.or(running_until)
     }
 
     /// Ends the lease; returns true if it was in doubt.

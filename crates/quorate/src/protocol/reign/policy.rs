@@ -119,7 +119,8 @@ impl Machine {
     /// The sequence at which a majority has the present policy.
     fn policy_at(&self) -> Sequence {
         let Role::Primary(reign) = &self.role else { return Sequence(u64::MAX) };
-        reign.policy_changes().last_at().unwrap_or(reign.first())
+        let first = reign.first();
+        reign.policy_changes().last_at().unwrap_or(first)
     }
 
     /// Has the model decide by the policy that this peer holds.

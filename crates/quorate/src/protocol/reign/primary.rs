@@ -72,20 +72,15 @@ impl Machine {
         let (now, target) = (self.passed(), self.majority_wall());
         let may_part = self.may_clocks_part();
         if bug::is(Bug::GroupTimeBack) {
-            return GroupClock::start(
-                now,
-                (self.now.wall, Lead::default()),
-                GroupTime(0),
-                may_part,
-            );
+            return GroupClock::start(now, self.now.wall, Lead::default(), GroupTime(0), may_part);
         }
         if self.store.position().is_blank() {
             // Nothing has been stamped: both begin at one time.
-            return GroupClock::start(now, (target, Lead::default()), target, may_part);
+            return GroupClock::start(now, target, Lead::default(), target, may_part);
         }
         let passed = self.adopted.map_or(Duration::ZERO, |adopted| now.since(adopted));
         let steady = self.store.group_time().after(passed);
-        GroupClock::start(now, (steady, self.store.lead()), target, may_part)
+        GroupClock::start(now, steady, self.store.lead(), target, may_part)
     }
 
     /// Returns true if every member that is linked knows of both clocks.

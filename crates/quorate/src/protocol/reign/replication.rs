@@ -32,8 +32,9 @@ const DIGEST_TIME: Duration = Duration::from_nanos(50);
 
 impl Machine {
     pub(in crate::protocol) fn source(&self) -> Source<'_> {
-        let meta = (&self.meta, self.meta_version);
-        Source::new(&self.store, &self.config.bounds, self.ballot, self.group_time(), meta)
+        let group_time = self.group_time();
+        let bounds = &self.config.bounds;
+        Source::new(&self.store, bounds, self.ballot, group_time, &self.meta, self.meta_version)
     }
 
     /// Runs `f` on the sender that serves `from`, and sends what it produces.
@@ -44,8 +45,11 @@ impl Machine {
     ) -> R {
         let now = self.now.time;
         let mut out = Vec::new();
-        let (bounds, meta) = (&self.config.bounds, (&self.meta, self.meta_version));
-        let source = Source::new(&self.store, bounds, self.ballot, self.group_time(), meta);
+        // Not by `self.source()`: the sender is borrowed beside it.
+        let group_time = self.group_time();
+        let bounds = &self.config.bounds;
+        let version = self.meta_version;
+        let source = Source::new(&self.store, bounds, self.ballot, group_time, &self.meta, version);
         let sender = match (&self.role, &mut self.pull) {
             (Role::Primary(_), _) => self.remotes.get_mut(&from.name).and_then(|r| r.sender_mut()),
             (_, Some(pull)) if pull.to == *from => Some(&mut pull.sender),
@@ -173,8 +177,10 @@ impl Machine {
             return;
         }
         let is_verifying = self.begin_verification();
-        let (bounds, meta) = (&self.config.bounds, (&self.meta, self.meta_version));
-        let mut source = Source::new(&self.store, bounds, self.ballot, group_time, meta);
+        let bounds = &self.config.bounds;
+        let version = self.meta_version;
+        let mut source =
+            Source::new(&self.store, bounds, self.ballot, group_time, &self.meta, version);
         source.is_verifying = is_verifying;
         let mut out = Vec::new();
         for (name, remote) in &mut self.remotes {

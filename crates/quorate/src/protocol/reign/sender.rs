@@ -33,10 +33,19 @@ impl<'a> Source<'a> {
         bounds: &'a Bounds,
         ballot: Ballot,
         group_time: GroupTime,
-        (meta, meta_version): (&'a Meta, u64),
+        meta: &'a Meta,
+        meta_version: u64,
     ) -> Self {
-        let (taken, is_verifying) = (RefCell::default(), false);
-        Self { store, bounds, ballot, group_time, meta, meta_version, taken, is_verifying }
+        Self {
+            store,
+            bounds,
+            ballot,
+            group_time,
+            meta,
+            meta_version,
+            taken: RefCell::default(),
+            is_verifying: false,
+        }
     }
 
     fn cut(&self, since: Sequence, repair: &[Bytes], max_bytes: usize) -> Taken {
