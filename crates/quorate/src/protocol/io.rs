@@ -193,8 +193,10 @@ pub struct LinkEnd {
 impl LinkEnd {
     /// A member in memory that does not say where it is reached.
     pub fn member(incarnation: Incarnation) -> Self {
-        let (id, kind) = (incarnation.into(), PeerKind::Member);
-        let (address, version) = (String::new(), SWITCH_VERSION);
+        let id = incarnation.into();
+        let kind = PeerKind::Member;
+        let address = String::new();
+        let version = SWITCH_VERSION;
         let succession = Succession::default();
         Self { incarnation, id, address, kind, version, succession }
     }

@@ -365,7 +365,8 @@ impl Machine {
     pub(super) fn send_to_all(&mut self, message: &Message) {
         for (name, remote) in &self.remotes {
             if let Some(incarnation) = remote.linked() {
-                let (to, message) = (name.clone(), message.clone());
+                let to = name.clone();
+                let message = message.clone();
                 self.outputs.push_back(Output::Send { to, incarnation, message });
             }
         }

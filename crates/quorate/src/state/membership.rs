@@ -162,7 +162,8 @@ impl Membership {
     }
 
     fn joint(&self, next: Vec<Member>, stamp: Position) -> Self {
-        let (voters, removed) = (self.voters.clone(), self.removed.clone());
+        let voters = self.voters.clone();
+        let removed = self.removed.clone();
         Self { stamp, voters, next: Some(next), removed }
     }
 }

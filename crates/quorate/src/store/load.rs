@@ -50,7 +50,8 @@ impl Store {
             loading.shards = (0..self.shards.len()).map(|_| Shard::default()).collect();
         }
         let mut moved = 0;
-        let (mut count, mut bytes) = (0, 0);
+        let mut count = 0;
+        let mut bytes = 0;
         for record in records.iter() {
             if moved >= max {
                 break;

@@ -158,7 +158,8 @@ impl Shard {
             && at >= self.frozen.collected
             && !bug::is(Bug::PreImageSkipped)
         {
-            let (value, sequence) = (slot.value, slot.sequence.max(self.floor));
+            let value = slot.value;
+            let sequence = slot.sequence.max(self.floor);
             self.frozen.images.push(Image { at, value, sequence });
         }
         let is_first =

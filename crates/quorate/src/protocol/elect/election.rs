@@ -247,7 +247,8 @@ impl Machine {
 
     pub(in crate::protocol) fn on_pre_vote(&mut self, from: &PeerStart, request: &VoteRequest) {
         let grant = self.grant(from, request);
-        let (ballot, known) = (request.ballot, self.ballot);
+        let ballot = request.ballot;
+        let known = self.ballot;
         let membership = self.meta.membership.clone();
         self.send(from, Message::PreVoteReply { ballot, grant, known, membership });
     }
@@ -341,7 +342,8 @@ impl Machine {
 
     /// Goes on to the next stage if the votes suffice, this peer's own included once it lasts.
     pub(in crate::protocol) fn count(&mut self) {
-        let (own, now) = (&self.meta.membership, self.now.time);
+        let own = &self.meta.membership;
+        let now = self.now.time;
         match &self.role {
             Role::PreCandidate(canvass) if canvass.has_won(own, now) => {
                 let Call { campaign, ballot, .. } = canvass.call();
@@ -361,7 +363,8 @@ impl Machine {
             return self.give_up_campaign();
         }
         self.participants = canvass.participants();
-        let (me, own) = (&self.config.name, &self.meta.membership);
+        let me = &self.config.name;
+        let own = &self.meta.membership;
         let freshest = canvass.freshest(me, own, !self.must_copy);
         let Some((source, target)) = freshest else {
             return;
@@ -388,7 +391,8 @@ impl Machine {
         winner.note_asked(now);
         let source = winner.source().clone();
         self.receiver.clear();
-        let (ballot, position) = (self.ballot, self.store.position());
+        let ballot = self.ballot;
+        let position = self.store.position();
         // Nothing builds on cells that are known to be wrong.
         let history = if self.copies_all() { Vec::new() } else { self.meta.history.clone() };
         self.send(&source, Message::Position { ballot, position, history, pull: true });
@@ -396,7 +400,8 @@ impl Machine {
 
     /// A winner that cannot adopt the freshest state in a bounded time lets its holder stand.
     pub(in crate::protocol) fn winner_tick(&mut self) {
-        let (retry, now) = (self.retry_after(), self.now.time);
+        let retry = self.retry_after();
+        let now = self.now.time;
         let Role::Winner(winner) = &self.role else {
             return;
         };

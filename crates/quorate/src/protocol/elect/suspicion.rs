@@ -88,7 +88,8 @@ impl Machine {
     fn suspect(&mut self) {
         self.watch.is_suspecting = true;
         if let Some(leader) = &self.leader {
-            let (primary, ballot) = (Some(leader.start.name.clone()), self.ballot);
+            let primary = Some(leader.start.name.clone());
+            let ballot = self.ballot;
             self.watch.has_lost = true;
             self.watch.lost_at = Some(self.now.time);
             self.event(Event::PrimarySuspected { primary, ballot });

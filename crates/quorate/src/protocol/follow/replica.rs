@@ -200,7 +200,8 @@ impl Machine {
         from: &PeerStart,
         group_id: Option<GroupId>,
     ) {
-        let (ballot, position) = (self.ballot, self.store.position());
+        let ballot = self.ballot;
+        let position = self.store.position();
         // Nothing of another group is kept: without a history everything is copied anew.
         let is_usable = self.meta.group_id == group_id && !self.copies_all();
         let history = if is_usable { self.meta.history.clone() } else { Vec::new() };
@@ -216,7 +217,8 @@ impl Machine {
     /// This peer's cells are not those of the primary at the same position: something has changed
     /// them behind everybody's back. They are copied anew, and count for nothing until then.
     fn on_divergence(&mut self, from: &PeerStart, expected: Digest) {
-        let (position, cells) = (expected.position, self.store.digest().cells);
+        let position = expected.position;
+        let cells = self.store.digest().cells;
         self.event(Event::Diverged { position, cells, expected: expected.cells });
         self.must_copy = true;
         self.receiver.clear();
@@ -256,7 +258,8 @@ impl Machine {
     /// Drops the tail before there is anything in its place, which must not be done.
     fn drop_tail(&mut self, at: Position, keys: &[Bytes]) {
         let records = keys.iter().map(|key| Record { key, value: None }).collect();
-        let (group_time, lead) = (self.store.group_time(), self.store.lead());
+        let group_time = self.store.group_time();
+        let lead = self.store.lead();
         let expired_before = GroupTime(0);
         let end = BatchEnd { position: at, group_time, lead, expired_before, meta: None };
         let from = Some(self.store.position());
@@ -265,7 +268,9 @@ impl Machine {
     }
 
     pub(in crate::protocol) fn on_piece(&mut self, from: &PeerStart, piece: Piece) {
-        let (ballot, transfer, index) = (piece.ballot, piece.transfer, piece.index);
+        let ballot = piece.ballot;
+        let transfer = piece.transfer;
+        let index = piece.index;
         // What was decided under a later ballot is not its sender's to give.
         let is_beyond = piece.end.as_ref().is_some_and(|end| end.position.ballot > ballot);
         if !self.is_source(from, ballot) || is_beyond {
@@ -360,7 +365,8 @@ impl Machine {
         if self.has_failed() {
             return self.store.discard(loaded);
         }
-        let (position, has_meta) = (end.position, end.meta.is_some());
+        let position = end.position;
+        let has_meta = end.meta.is_some();
         let is_other_group = end.meta.as_ref().is_some_and(|m| m.group_id != self.meta.group_id);
         let is_kept = end.meta.as_ref().is_some_and(|meta| {
             let ours = History::new(&self.meta.history, held);

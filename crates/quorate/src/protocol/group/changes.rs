@@ -205,7 +205,8 @@ impl Machine {
         if bug::is(Bug::ChangeWithoutPromises) {
             return true;
         }
-        let (now, lease) = (self.now.time, self.group.lease());
+        let now = self.now.time;
+        let lease = self.group.lease();
         joint.has_majority(|name, id| {
             let is_me = *name == self.config.name && id == self.id;
             let remote = self.remotes.get(name).filter(|r| r.is_linked_as(id));
@@ -242,7 +243,8 @@ impl Machine {
                 PeerKind::Member => None,
                 PeerKind::Joiner if self.old_speaker().is_some() => None,
                 PeerKind::Joiner => {
-                    let (name, address) = (name.clone(), end.address.clone());
+                    let name = name.clone();
+                    let address = end.address.clone();
                     membership.adding(Member { name, id: Some(id), address }, stamp)
                 }
             }
@@ -289,12 +291,13 @@ impl Machine {
         let names = |list: &[Member]| -> BTreeSet<PeerName> {
             list.iter().map(|m| m.name.clone()).collect()
         };
-        let (before, after) = (names(&before.voters), names(&after.voters));
-        let members = after.len();
-        for peer in after.difference(&before).cloned() {
+        let names_before = names(&before.voters);
+        let names_after = names(&after.voters);
+        let members = names_after.len();
+        for peer in names_after.difference(&names_before).cloned() {
             self.event(Event::MemberAdded { peer, members });
         }
-        for peer in before.difference(&after).cloned() {
+        for peer in names_before.difference(&names_after).cloned() {
             self.event(Event::MemberRemoved { peer });
         }
     }

@@ -85,8 +85,8 @@ impl GroupClock {
         let calendar = self.calendar(now);
         let step = nanos(now.since(self.steered)) / STEER_DIVISOR;
         self.steered = now;
-        let (ahead, behind) =
-            (target.0.saturating_sub(calendar.0), calendar.0.saturating_sub(target.0));
+        let ahead = target.0.saturating_sub(calendar.0);
+        let behind = calendar.0.saturating_sub(target.0);
         if ahead > nanos(JUMP) {
             self.jump(now, ahead);
         } else if ahead > 0 {

@@ -19,7 +19,8 @@ const STAND_ABOVE_TIMEOUTS: u32 = 10;
 
 impl Machine {
     pub(in crate::protocol) fn on_link_up(&mut self, peer: &PeerName, end: LinkEnd) {
-        let (now, incarnation) = (self.now.time, end.incarnation);
+        let now = self.now.time;
+        let incarnation = end.incarnation;
         if *peer == self.config.name {
             return;
         }
@@ -141,7 +142,8 @@ impl Machine {
     pub(in crate::protocol) fn on_ping(&mut self, from: &PeerStart, number: u64, brief: Brief) {
         let claim = brief.is_primary.then_some(brief.ballot);
         let was_absent = self.primary_is_absent();
-        let (group_id, position) = (brief.group_id, brief.position);
+        let group_id = brief.group_id;
+        let position = brief.position;
         self.on_brief(from, brief);
         let is_followed = claim.is_some_and(|ballot| self.accept(from, ballot, group_id, false))
             && !self.has_failed()
@@ -149,7 +151,9 @@ impl Machine {
         if is_followed {
             // The promise that the primary's lease is made of: no vote for anyone else for a
             // whole failure timeout. The lease counts from the ping's sending, so it ends first.
-            let (to, ballot, made) = (from.clone(), self.ballot, self.now.time);
+            let to = from.clone();
+            let ballot = self.ballot;
+            let made = self.now.time;
             let until = made.after(self.group.failure_timeout);
             self.promise = Some(Promise { to, ballot, made, until });
         }

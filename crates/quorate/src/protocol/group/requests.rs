@@ -191,7 +191,8 @@ impl Machine {
 
     /// The error of a removal that was asked for and not answered in time.
     fn removal_given_up(&mut self, request: &Request, peer: PeerName) -> RemoveError {
-        let (now, ballot) = (self.now.time, self.ballot);
+        let now = self.now.time;
+        let ballot = self.ballot;
         let waited = now.since(request.since);
         let is_known = match &mut self.role {
             Role::Primary(reign) => {

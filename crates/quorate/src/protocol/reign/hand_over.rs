@@ -168,7 +168,8 @@ impl Machine {
     /// ended, where another member goes on that is never promoted: it is a restart. Where all stop
     /// the group ends, and nobody is waited for.
     fn has_hope_of_successor(&self) -> bool {
-        let (mut goes_on, mut may_be_back) = (false, false);
+        let mut goes_on = false;
+        let mut may_be_back = false;
         for name in self.names().into_iter().filter(|name| **name != self.config.name) {
             let Some(remote) = self.remotes.get(name) else { return true };
             let is_ending = match remote.linked() {

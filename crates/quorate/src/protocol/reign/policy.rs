@@ -92,7 +92,8 @@ impl Machine {
             Ok(Some(changed)) => self.change_policy(changed),
         };
         let until = self.now.time.after(self.group.io_timeout);
-        let (from, revision) = (from.clone(), self.meta.policy.revision);
+        let from = from.clone();
+        let revision = self.meta.policy.revision;
         let Role::Primary(reign) = &mut self.role else { return None };
         let is_told = reign.committed() >= at || bug::is(Bug::PolicyAnsweredEarly);
         let change = Change { from, request, revision, at, until, is_told };

@@ -49,7 +49,8 @@ impl Machine {
         if let Role::Primary(reign) = &mut self.role {
             reign.begin_at(cut.end.sequence);
         }
-        let (primary, ballot) = (Some(self.config.name.clone()), self.ballot);
+        let primary = Some(self.config.name.clone());
+        let ballot = self.ballot;
         self.event(Event::PrimaryChanged { primary, ballot });
         if is_loss_possible {
             let units = self.group.max_unreplicated;
@@ -69,7 +70,8 @@ impl Machine {
     /// The steady clock goes on by what this peer has seen pass since it took that state up. What
     /// it has not seen, for it has been restarted since, is no time that has passed.
     fn first_clock(&self) -> GroupClock {
-        let (now, target) = (self.passed(), self.majority_wall());
+        let now = self.passed();
+        let target = self.majority_wall();
         let may_part = self.may_clocks_part();
         if bug::is(Bug::GroupTimeBack) {
             return GroupClock::start(now, self.now.wall, Lead::default(), GroupTime(0), may_part);
@@ -92,7 +94,8 @@ impl Machine {
     /// Asks a peer where it stands, to replicate to it from there.
     pub(in crate::protocol) fn follow_me(&mut self, peer: &PeerName, now: Time) {
         let is_established = matches!(&self.role, Role::Primary(r) if r.is_established());
-        let (ballot, group_id) = (self.ballot, self.meta.group_id);
+        let ballot = self.ballot;
+        let group_id = self.meta.group_id;
         let is_fed = self.remotes.get(peer).is_some_and(|remote| self.is_fed(peer, remote));
         let Some(remote) = self.remotes.get_mut(peer).filter(|_| is_fed) else {
             return;
@@ -120,7 +123,8 @@ impl Machine {
             self.forget_founding();
         }
         self.leave_reign(&mut reign);
-        let (ballot, to) = (self.ballot, self.config.name.clone());
+        let ballot = self.ballot;
+        let to = self.config.name.clone();
         // Whoever promised this reign anything need not wait for it to run out.
         self.send_to_all(&Message::Release { ballot, to });
         self.event(Event::SteppedDown { ballot });
@@ -184,7 +188,8 @@ impl Machine {
     }
 
     fn majority_reading(&self) -> GroupTime {
-        let (me, now) = (&self.config.name, self.now.time);
+        let me = &self.config.name;
+        let now = self.now.time;
         let wall = |name: &PeerName| {
             if name == me {
                 return self.now.wall;
@@ -212,7 +217,8 @@ impl Machine {
             let remote = self.remotes.get(name).filter(|r| r.is_linked_as(id));
             remote.map_or(Time(0), Remote::answered)
         });
-        let (mut lease, ballot) = (self.group.lease(), self.ballot);
+        let mut lease = self.group.lease();
+        let ballot = self.ballot;
         if bug::is(Bug::LeaseTooLong) {
             lease = self.group.failure_timeout * 2;
         }
@@ -242,7 +248,8 @@ impl Machine {
     }
 
     fn check_lease(&mut self) {
-        let (now, ballot) = (self.now.time, self.ballot);
+        let now = self.now.time;
+        let ballot = self.ballot;
         let Role::Primary(reign) = &mut self.role else {
             return;
         };
@@ -289,7 +296,8 @@ impl Machine {
     }
 
     fn steer_clock(&mut self) {
-        let (now, target) = (self.passed(), self.majority_wall());
+        let now = self.passed();
+        let target = self.majority_wall();
         let may_part = self.may_clocks_part();
         if let Role::Primary(reign) = &mut self.role {
             reign.steer(now, target, may_part);
@@ -339,7 +347,8 @@ impl Machine {
     /// Asks again where nothing has come back.
     fn follow_up(&mut self) {
         let now = self.now.time;
-        let (heartbeat, retry) = (self.group.heartbeat, self.retry_after());
+        let heartbeat = self.group.heartbeat;
+        let retry = self.retry_after();
         let mut late = Vec::new();
         for (name, remote) in &self.remotes {
             let Some(sender) = remote.sender() else {

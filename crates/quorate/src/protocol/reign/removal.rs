@@ -103,7 +103,8 @@ impl Machine {
 
     /// Forgets wishes that were met, or are not repeated.
     pub(in crate::protocol) fn forget_wishes(&mut self) {
-        let (now, membership) = (self.now.time, &self.meta.membership);
+        let now = self.now.time;
+        let membership = &self.meta.membership;
         if let Role::Primary(reign) = &mut self.role {
             reign.forget_wishes(now, |name| membership.has(name));
         }

@@ -210,7 +210,8 @@ impl Machine {
     /// Returns true if followers are to compare their state now: the next time comes an interval
     /// later.
     fn begin_verification(&mut self) -> bool {
-        let (now, interval) = (self.now.time, self.config.verify_interval);
+        let now = self.now.time;
+        let interval = self.config.verify_interval;
         let cells = u32::try_from(self.store.cells()).unwrap_or(u32::MAX);
         let is_cheap = DIGEST_TIME * cells <= self.group.failure_timeout / 20;
         let Role::Primary(reign) = &mut self.role else { return false };
@@ -237,8 +238,9 @@ impl Machine {
     pub(in crate::protocol) fn advance_commitment(&mut self) {
         self.may_acknowledge(self.store.position());
         let held = self.meta.membership.majority_value(|name, i| self.held_by(name, i));
-        let (now, ballot, is_dirty) =
-            (self.now.time, self.ballot, self.store.has_changed_since_cut());
+        let now = self.now.time;
+        let ballot = self.ballot;
+        let is_dirty = self.store.has_changed_since_cut();
         let own = self.store.position().sequence;
         let Role::Primary(reign) = &mut self.role else {
             return;
