@@ -317,6 +317,13 @@ pub struct Member {
     pub address: String,
 }
 
+impl Member {
+    /// Returns true if this is the member of this name that is counted by this id.
+    pub(crate) fn is(&self, name: &PeerName, id: MemberId) -> bool {
+        self.name == *name && self.id == Some(id)
+    }
+}
+
 /// A moment of a monotonic clock that counts suspended time, in nanoseconds.
 ///
 /// An argument everywhere, so that a simulator can make any value.

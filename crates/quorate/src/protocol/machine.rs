@@ -441,6 +441,16 @@ impl Machine {
         remote.id()
     }
 
+    /// Returns true if another peer of this name is linked, and was heard of lately.
+    pub(super) fn reaches(&self, name: &PeerName) -> bool {
+        self.remotes.get(name).is_some_and(|remote| self.is_reachable(remote))
+    }
+
+    /// Returns true if a peer of this name is in reach, or is this one.
+    pub(super) fn reaches_or_is(&self, name: &PeerName) -> bool {
+        *name == self.config.name || self.reaches(name)
+    }
+
     pub(super) fn is_reachable(&self, remote: &Remote) -> bool {
         remote.is_linked() && remote.silence(self.now.time) <= self.reach()
     }

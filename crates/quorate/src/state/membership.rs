@@ -47,8 +47,7 @@ impl Membership {
 
     /// Returns true if this member was counted out, for good.
     pub fn has_removed(&self, name: &PeerName, id: MemberId) -> bool {
-        let is_it = |m: &Member| m.id == Some(id);
-        self.removed.iter().any(is_it) && !self.counts(name, id)
+        self.removed.iter().any(|member| member.id == Some(id)) && !self.counts(name, id)
     }
 
     /// Returns true if a member of this name was counted out, and none has come since.
@@ -58,15 +57,15 @@ impl Membership {
 
     /// Returns true if this member votes and acknowledges, now or after the change under way.
     pub fn counts(&self, name: &PeerName, id: MemberId) -> bool {
-        let is = |m: &Member| m.name == *name && m.id == Some(id);
-        self.voters.iter().any(is) || self.next.iter().flatten().any(is)
+        let mut all = self.voters.iter().chain(self.next.iter().flatten());
+        all.any(|member| member.is(name, id))
     }
 
     /// Returns true if it counts whatever becomes of a change that is under way: of the old members
     /// and of the new ones.
     pub fn counts_surely(&self, name: &PeerName, id: MemberId) -> bool {
-        let is = |m: &Member| m.name == *name && m.id == Some(id);
-        self.voters.iter().any(is) && self.next.as_ref().is_none_or(|next| next.iter().any(is))
+        let counts_in = |list: &[Member]| list.iter().any(|member| member.is(name, id));
+        counts_in(&self.voters) && self.next.as_deref().is_none_or(counts_in)
     }
 
     /// All names of it, in order.

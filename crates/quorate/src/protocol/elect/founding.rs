@@ -203,14 +203,12 @@ impl Machine {
     /// one with those who know.
     fn reaches_most_names(&self, candidate: &PeerName) -> bool {
         let names = self.names();
-        let is_there = |name: &&&PeerName| {
-            let remote = self.remotes.get(**name);
-            **name == &self.config.name
-                || remote.is_some_and(|r| self.is_reachable(r))
-                || self.hears_of(candidate, name)
-        };
+        let there = names
+            .iter()
+            .filter(|name| self.reaches_or_is(name) || self.hears_of(candidate, name))
+            .count();
         // A blank joiner knows of none.
-        names.is_empty() || names.iter().filter(is_there).count() > names.len() / 2
+        names.is_empty() || there > names.len() / 2
     }
 
     /// Returns true if an earlier incarnation of this peer may have given a promise that still

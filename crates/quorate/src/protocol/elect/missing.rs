@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
-use crate::base::id::{MemberId, PeerName, PeerStart, Position};
+use crate::base::id::{PeerName, PeerStart, Position};
 use crate::base::loss::Loss;
 use crate::config::NewGenerations;
 use crate::protocol::machine::Machine;
@@ -17,8 +17,8 @@ impl Machine {
     /// Members that are not in reach, and that a new generation has to wait for: none if it may do
     /// without them, or this peer was told to.
     pub(in crate::protocol) fn missing_members(&self) -> Vec<PeerName> {
-        let lacks = || self.lacks_acknowledged(Position::BLANK).is_some();
-        if self.watch.found_now || !(self.is_patient() || lacks()) {
+        let may_lack = self.is_patient() || self.lacks_acknowledged(Position::BLANK).is_some();
+        if self.watch.found_now || !may_lack {
             return Vec::new();
         }
         self.unreached(|_| false)
@@ -32,13 +32,8 @@ impl Machine {
 
     /// Names that neither this peer nor, as `is_reached_else` says, somebody else reaches.
     fn unreached(&self, is_reached_else: impl Fn(&PeerName) -> bool) -> Vec<PeerName> {
-        let is_there = |name: &PeerName| {
-            let remote = self.remotes.get(name);
-            *name == self.config.name
-                || remote.is_some_and(|remote| self.is_reachable(remote))
-                || is_reached_else(name)
-        };
-        self.names().into_iter().filter(|name| !is_there(name)).cloned().collect()
+        let unreached = self.names().into_iter().filter(|name| !self.reaches_or_is(name));
+        unreached.filter(|name| !is_reached_else(name)).cloned().collect()
     }
 
     /// Returns true if a new generation of this candidate has to wait, as far as this peer has a
@@ -48,10 +43,11 @@ impl Machine {
         from: &PeerStart,
         request: &VoteRequest,
     ) -> bool {
-        let is_told = request.is_forced || self.watch.found_now;
-        let unreached = || self.unreached(|name| self.hears_of(&from.name, name));
-        let lacks = || self.lacks_acknowledged(request.position).is_some();
-        !is_told && (self.is_patient() || lacks()) && !unreached().is_empty()
+        if request.is_forced || self.watch.found_now {
+            return false;
+        }
+        let may_lack = self.is_patient() || self.lacks_acknowledged(request.position).is_some();
+        may_lack && !self.unreached(|name| self.hears_of(&from.name, name)).is_empty()
     }
 
     /// Returns true if this peer takes part in no new generation without every member.
@@ -103,10 +99,11 @@ impl Machine {
     /// state is no fresher than the one adopted; or it has restarted, and remembers how far it may
     /// have acknowledged.
     pub(in crate::protocol) fn loss(&self, former: &Membership) -> Loss {
-        let took_part = |name: &PeerName, id: MemberId| self.participants.get(name) == Some(&id);
-        let remembers = |name: &PeerName| self.remembered_by(name).is_some();
-        let is_unknown = |name: &PeerName, id| !took_part(name, id) && !remembers(name);
-        if former.has_majority(is_unknown) && !bug::is(Bug::LossDenied) {
+        let is_any_silent = former.has_majority(|name, id| {
+            let took_part = self.participants.get(name) == Some(&id);
+            !took_part && self.remembered_by(name).is_none()
+        });
+        if is_any_silent && !bug::is(Bug::LossDenied) {
             return Loss::Unknown;
         }
         let bound = former.voters.iter().filter_map(|member| self.remembered_by(&member.name));

@@ -63,12 +63,8 @@ impl Machine {
             return;
         }
         self.watch.lost_at = None;
-        let is_reached = |name: &PeerName| {
-            let remote = self.remotes.get(name);
-            *name == self.config.name || remote.is_some_and(|remote| self.is_reachable(remote))
-        };
-        let unreached = self.names().into_iter().filter(|name| !is_reached(name)).cloned();
-        let unreached = unreached.collect();
+        let names = self.names().into_iter();
+        let unreached = names.filter(|name| !self.reaches_or_is(name)).cloned().collect();
         self.event(Event::MajorityLost { ballot: self.ballot, unreached });
     }
 
@@ -108,10 +104,12 @@ impl Machine {
     /// in reach has told of counts as well.
     pub(in crate::protocol) fn reaches_own_majority(&self) -> bool {
         let own = &self.meta.membership;
-        let told = self.fellows().filter(|(_, r)| self.is_reachable(r));
-        let told = told.filter_map(|(_, r)| r.told().filter(|t| t.stamp > own.stamp));
-        let newest = told.max_by_key(|told| told.stamp);
-        self.reaches_majority_of(own) && newest.is_none_or(|told| self.reaches_majority_of(told))
+        let reached = self.fellows().filter(|(_, remote)| self.is_reachable(remote));
+        let newest_told = reached
+            .filter_map(|(_, remote)| remote.told().filter(|told| told.stamp > own.stamp))
+            .max_by_key(|told| told.stamp);
+        self.reaches_majority_of(own)
+            && newest_told.is_none_or(|told| self.reaches_majority_of(told))
     }
 
     fn reaches_majority_of(&self, membership: &Membership) -> bool {

@@ -193,10 +193,8 @@ impl Machine {
     /// A member in reach that knows no changes of the members but restarts: while there is one,
     /// there are no others.
     pub(in crate::protocol) fn old_speaker(&self) -> Option<&PeerName> {
-        let is_old = |remote: &Remote| {
-            remote.is_linked() && remote.last().is_some_and(|e| e.version < CHANGES_VERSION)
-        };
-        self.fellows().find(|(_, remote)| is_old(remote)).map(|(name, _)| name)
+        let mut names = self.names().into_iter();
+        names.find(|name| self.speaks_less_than(name, CHANGES_VERSION))
     }
 
     /// Returns true if a majority of the members, of those that would be left as well, follows now:

@@ -200,8 +200,8 @@ impl Machine {
         let Some(&sent) = self.pings.get(&number) else {
             return;
         };
-        let is_asked = |remote: &Remote| remote.sender().is_some_and(Sender::is_asked);
-        if self.remotes.get(&from.name).is_some_and(is_asked) {
+        let sender = self.remotes.get(&from.name).and_then(Remote::sender);
+        if sender.is_some_and(Sender::is_asked) {
             // It may have been asked before it had heard whom it is to follow.
             self.follow_me(&from.name, self.now.time);
         }

@@ -212,10 +212,7 @@ impl Machine {
             return RemoveError::TimedOut { peer, waited };
         }
         let others = self.names().into_iter().filter(|n| **n != peer && **n != self.config.name);
-        let is_there = |name: &PeerName| {
-            self.remotes.get(name).is_some_and(|remote| self.is_reachable(remote))
-        };
-        let missing = others.filter(|name| !is_there(name)).cloned().collect();
+        let missing = others.filter(|name| !self.reaches(name)).cloned().collect();
         RemoveError::NotBegun { peer, missing, waited }
     }
 

@@ -152,10 +152,8 @@ impl Machine {
     fn not_ready(&self, to: Option<PeerName>) -> SwitchError {
         let others = self.names().into_iter().filter(|name| **name != self.config.name);
         let asked = others.filter(|name| to.as_ref().is_none_or(|to| to == *name));
-        let is_there = |name: &PeerName| {
-            self.remotes.get(name).is_some_and(|remote| self.is_reachable(remote))
-        };
-        let (there, members): (Vec<_>, Vec<_>) = asked.cloned().partition(|name| is_there(name));
+        let (there, members): (Vec<_>, Vec<_>) =
+            asked.cloned().partition(|name| self.reaches(name));
         if there.is_empty() {
             SwitchError::NotConnected { members }
         } else {

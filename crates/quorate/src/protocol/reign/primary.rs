@@ -87,8 +87,8 @@ impl Machine {
 
     /// Returns true if every member that is linked knows of both clocks.
     fn may_clocks_part(&self) -> bool {
-        let is_old = |name: &PeerName| self.speaks_less_than(name, CLOCKS_VERSION);
-        !self.meta.membership.names().into_iter().any(is_old)
+        let names = self.meta.membership.names();
+        !names.into_iter().any(|name| self.speaks_less_than(name, CLOCKS_VERSION))
     }
 
     /// Asks a peer where it stands, to replicate to it from there.
