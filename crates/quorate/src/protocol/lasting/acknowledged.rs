@@ -20,12 +20,12 @@ pub(in crate::protocol) struct Acknowledged {
     last: Position,
     last_at: Time,
     /// A primary that is told of a position when the bound has been saved.
-    held: Option<Held>,
+    held: Option<Acknowledgement>,
 }
 
 /// A position that is held, and the primary that is told so.
 #[derive(Debug)]
-pub(in crate::protocol) struct Held {
+pub(in crate::protocol) struct Acknowledgement {
     pub(in crate::protocol) to: PeerStart,
     pub(in crate::protocol) position: Position,
 }
@@ -59,12 +59,15 @@ impl Acknowledged {
     }
 
     /// Keeps a position that is told when the bound has been saved.
-    pub(in crate::protocol) fn hold(&mut self, held: Held) {
+    pub(in crate::protocol) fn hold(&mut self, held: Acknowledgement) {
         self.held = Some(held);
     }
 
     /// The position that was kept, if what is saved covers it.
-    pub(in crate::protocol) fn take_covered(&mut self, covered: Position) -> Option<Held> {
+    pub(in crate::protocol) fn take_covered(
+        &mut self,
+        covered: Position,
+    ) -> Option<Acknowledgement> {
         self.held.take_if(|held| held.position <= covered)
     }
 

@@ -13,7 +13,7 @@
 
 use crate::base::bug::{self, Bug};
 use crate::base::id::{PeerStart, Position};
-use crate::protocol::lasting::acknowledged::Held;
+use crate::protocol::lasting::acknowledged::Acknowledgement;
 use crate::protocol::lasting::disk::Question;
 use crate::protocol::machine::Machine;
 use crate::protocol::message::Message;
@@ -33,7 +33,7 @@ impl Machine {
         position: Position,
     ) {
         if let Some(disk) = &mut self.disk {
-            disk.acknowledge_when_saved(Held { to: from.clone(), position });
+            disk.acknowledge_when_saved(Acknowledgement { to: from.clone(), position });
         }
     }
 
@@ -44,7 +44,7 @@ impl Machine {
         let Some(disk) = self.disk.as_mut().filter(|disk| disk.is_bounded()) else { return };
         let held = disk.take_covered();
         let question = disk.take_question_at(own);
-        if let Some(Held { to, position }) = held {
+        if let Some(Acknowledgement { to, position }) = held {
             self.send(&to, Message::Held { ballot, position });
         }
         if let Some(Question { by, group_id }) = question {

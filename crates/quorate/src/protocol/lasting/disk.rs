@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::base::bug::{self, Bug};
 use crate::base::id::{Ballot, GroupId, GroupTime, Lead, PeerName, PeerStart, Position, Time};
 use crate::protocol::io::{HardState, Kept, Output};
-use crate::protocol::lasting::acknowledged::{Acknowledged, Held};
+use crate::protocol::lasting::acknowledged::{Acknowledged, Acknowledgement};
 use crate::protocol::message::Message;
 use crate::state::{BatchEnd, Meta};
 use crate::store::{Cut, Staged};
@@ -225,12 +225,12 @@ impl Disk {
     }
 
     /// Notes that batches up to this number last; returns who is told of which position.
-    pub(in crate::protocol) fn end_appending(&mut self, number: u64) -> Vec<Held> {
+    pub(in crate::protocol) fn end_appending(&mut self, number: u64) -> Vec<Acknowledgement> {
         let mut held = Vec::new();
         while self.in_flight.front().is_some_and(|batch| batch.number <= number) {
             let Some(batch) = self.in_flight.pop_front() else { break };
             self.stored = batch.end;
-            held.extend(batch.acknowledge.map(|to| Held { to, position: batch.end }));
+            held.extend(batch.acknowledge.map(|to| Acknowledgement { to, position: batch.end }));
         }
         held
     }
@@ -271,14 +271,14 @@ impl Disk {
     }
 
     /// Has a primary told of this position when that is remembered.
-    pub(in crate::protocol) fn acknowledge_when_saved(&mut self, held: Held) {
+    pub(in crate::protocol) fn acknowledge_when_saved(&mut self, held: Acknowledgement) {
         if let Some(acknowledged) = &mut self.acknowledged {
             acknowledged.hold(held);
         }
     }
 
     /// The position to be told that is covered now.
-    pub(in crate::protocol) fn take_covered(&mut self) -> Option<Held> {
+    pub(in crate::protocol) fn take_covered(&mut self) -> Option<Acknowledgement> {
         let covered = self.covered()?;
         self.acknowledged.as_mut()?.take_covered(covered)
     }

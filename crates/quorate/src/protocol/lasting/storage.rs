@@ -15,7 +15,7 @@ use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
 use crate::base::id::{Ballot, GroupId, PeerKind, PeerStart, Position, Sequence, Time};
 use crate::protocol::io::{HardState, Output};
-use crate::protocol::lasting::acknowledged::Held;
+use crate::protocol::lasting::acknowledged::Acknowledgement;
 use crate::protocol::lasting::disk::{Binding, Disk, Question};
 use crate::protocol::machine::Machine;
 use crate::protocol::message::Message;
@@ -128,7 +128,7 @@ impl Machine {
         let Some(disk) = &mut self.disk else { return };
         let held = disk.end_appending(number);
         let question = disk.take_question_when_idle();
-        for Held { to, position } in held {
+        for Acknowledgement { to, position } in held {
             self.send(&to, Message::Held { ballot, position });
         }
         if let Some(Question { by, group_id }) = question {
