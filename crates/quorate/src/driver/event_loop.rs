@@ -18,12 +18,12 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Sleep, sleep_until};
 
+use super::requests::Requests;
 use super::shared::{Command, Shared};
 use super::storage::{self, Report, StorageTask};
-use crate::base::error::{PolicyError, RemoveError, SwitchError};
 use crate::base::event::Event;
 use crate::base::id::{
     Ballot, GroupId, GroupTime, Incarnation, PeerName, PeerStart, Position, Time,
@@ -67,11 +67,7 @@ pub(super) struct EventLoop {
     pub(super) data_connections: Vec<Arc<Connection>>,
     /// Connections with frames from this turn.
     pub(super) unflushed: Vec<Arc<Connection>>,
-    pub(super) switches: BTreeMap<u64, oneshot::Sender<Result<PeerName, SwitchError>>>,
-    pub(super) removals: BTreeMap<u64, oneshot::Sender<Result<(), RemoveError>>>,
-    pub(super) policy_changes: BTreeMap<u64, oneshot::Sender<Result<u64, PolicyError>>>,
-    /// Counts switches, removals and changes of the policy.
-    pub(super) requests: u64,
+    pub(super) requests: Requests,
     pub(super) merging: Merging,
     pub(super) agenda: Agenda,
     /// The membership that the roster has, by its stamp.
@@ -137,10 +133,7 @@ impl EventLoop {
             seen_version: None,
             data_connections: Vec::new(),
             unflushed: Vec::new(),
-            switches: BTreeMap::new(),
-            removals: BTreeMap::new(),
-            policy_changes: BTreeMap::new(),
-            requests: 0,
+            requests: Requests::default(),
             merging: Merging::default(),
             agenda,
             members_stamp: Position::BLANK,
@@ -276,21 +269,18 @@ impl EventLoop {
     fn command(&mut self, command: Command) {
         match command {
             Command::Switch { to, reply } => {
-                self.requests += 1;
-                let request = self.requests;
-                self.switches.insert(request, reply);
+                let request = self.requests.number();
+                self.requests.switches.add(request, reply);
                 self.input(Input::Switch { request, to });
             }
             Command::Remove { peer, reply } => {
-                self.requests += 1;
-                let request = self.requests;
-                self.removals.insert(request, reply);
+                let request = self.requests.number();
+                self.requests.removals.add(request, reply);
                 self.input(Input::Remove { request, peer });
             }
             Command::ChangePolicy { change, reply } => {
-                self.requests += 1;
-                let request = self.requests;
-                self.policy_changes.insert(request, reply);
+                let request = self.requests.number();
+                self.requests.policy_changes.add(request, reply);
                 self.input(Input::ChangePolicy { request, bytes: change });
             }
             Command::HolderMet { position } => self.input(Input::HolderMet { position }),
@@ -336,23 +326,14 @@ impl EventLoop {
                 self.give_storage(StorageTask::EndSnapshot { records, end })
             }
             Output::Removed { request, result } => {
-                if let Some(reply) = self.removals.remove(&request) {
-                    // Nobody may be waiting any more.
-                    let _ = reply.send(result);
-                }
+                self.requests.removals.answer(request, result);
             }
             Output::PolicyChanged { request, result } => {
-                if let Some(reply) = self.policy_changes.remove(&request) {
-                    // Nobody may be waiting any more.
-                    let _ = reply.send(result);
-                }
+                self.requests.policy_changes.answer(request, result);
             }
             Output::Routed(route) => self.on_routed(&route),
             Output::Switched { request, result } => {
-                if let Some(reply) = self.switches.remove(&request) {
-                    // Nobody may be waiting any more.
-                    let _ = reply.send(result);
-                }
+                self.requests.switches.answer(request, result);
             }
         }
     }

@@ -20,7 +20,8 @@
 //! | `report` | what the embedder sees: status, events, log records, numbers |
 //! | `storage` | the thread that owns the files, and reading them at the start |
 //! | `clock` | the only place that reads a clock |
-//! | `event_loop`, `maintenance`, `reminder` | the task that owns the machine; its other work |
+//! | `event_loop`, `requests` | the task that owns the machine; what callers ask of that |
+//! | `maintenance`, `reminder` | its other work |
 //! | `builder`, `peer_settings`, `start` | setting up, starting |
 //! | `peer`, `handle`, `face` | asking: documented, waited for, passed on |
 //! | `readiness`, `ending` | whether a peer counts; stepping aside |
@@ -41,6 +42,7 @@ mod peer_settings;
 mod readiness;
 mod reminder;
 mod report;
+mod requests;
 mod shared;
 mod start;
 mod start_error;

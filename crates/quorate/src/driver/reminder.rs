@@ -14,36 +14,15 @@ impl EventLoop {
     /// Says whom this peer looks for when it begins, whom it waits for while it has no primary, and
     /// when it has one; once per heartbeat.
     pub(super) fn tell_waiting(&mut self, now: Time) {
+        if !std::mem::replace(&mut self.waiting.has_begun, true) {
+            self.tell_started();
+        }
+        if self.shared.is_ready() {
+            return self.tell_ready(now);
+        }
         let shared = &self.shared;
         let waiting = &mut self.waiting;
         let peer = shared.name();
-        if !std::mem::replace(&mut waiting.has_begun, true) {
-            let group = &shared.group.group;
-            let mut others = shared.roster.members();
-            others.retain(|name| name != peer);
-            let address = |name| format!("{name} ({})", shared.roster.address(name));
-            match first_of(others.iter().map(address).collect()) {
-                none if none.is_empty() => {
-                    tracing::info!(target: "quorate", %peer, group, "started")
-                }
-                others => {
-                    tracing::info!(
-                        target: "quorate", %peer, group,
-                        "started, and looks for {others}"
-                    );
-                }
-            }
-        }
-        if shared.is_ready() {
-            let since = waiting.since.take();
-            if let (Some(since), Some(_)) = (since, waiting.told.take()) {
-                let waited = in_seconds(now.since(since));
-                let primary = self.status.borrow().primary.clone();
-                let primary = primary.as_ref().map_or("", |primary| primary.as_str());
-                tracing::info!(target: "quorate", %peer, primary, ?waited, "has a primary");
-            }
-            return;
-        }
         let since = *waiting.since.get_or_insert(now);
         let is_due = match waiting.told {
             None => now.since(since) >= PATIENCE,
@@ -56,9 +35,37 @@ impl EventLoop {
             tracing::warn!(target: "quorate", %peer, ?waited, "waits for a primary: {why}");
         }
     }
+
+    fn tell_started(&self) {
+        let shared = &self.shared;
+        let peer = shared.name();
+        let group = &shared.group.group;
+        let mut others = shared.roster.members();
+        others.retain(|name| name != peer);
+        let address = |name| format!("{name} ({})", shared.roster.address(name));
+        match first_of(others.iter().map(address).collect()) {
+            none if none.is_empty() => tracing::info!(target: "quorate", %peer, group, "started"),
+            others => {
+                tracing::info!(target: "quorate", %peer, group, "started, and looks for {others}");
+            }
+        }
+    }
+
+    /// Says that there is a primary, if it was said before that this peer waits for one.
+    fn tell_ready(&mut self, now: Time) {
+        let since = self.waiting.since.take();
+        let told = self.waiting.told.take();
+        if let (Some(since), Some(_)) = (since, told) {
+            let peer = self.shared.name();
+            let waited = in_seconds(now.since(since));
+            let status = self.status.borrow();
+            let primary = status.primary.as_ref().map_or("", |primary| primary.as_str());
+            tracing::info!(target: "quorate", %peer, primary, ?waited, "has a primary");
+        }
+    }
 }
 
-/// To the second, as people tell it.
+/// A time to the second, as people tell it.
 fn in_seconds(time: Duration) -> Duration {
     Duration::from_secs(time.as_secs())
 }

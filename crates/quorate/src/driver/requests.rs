@@ -1,0 +1,51 @@
+//! Requests to the machine that callers wait for, by number.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::oneshot;
+
+use crate::base::error::{PolicyError, RemoveError, SwitchError};
+use crate::base::id::PeerName;
+
+/// Callers that wait for a switch of the primary, a removal of a member or a change of the policy.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    /// Number of the last request of any kind.
+    last: u64,
+    pub(super) switches: Pending<PeerName, SwitchError>,
+    pub(super) removals: Pending<(), RemoveError>,
+    pub(super) policy_changes: Pending<u64, PolicyError>,
+}
+
+impl Requests {
+    /// A number that no other request has.
+    pub(super) fn number(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+}
+
+/// Callers that wait for requests of one kind.
+#[derive(Debug)]
+pub(super) struct Pending<T, E>(BTreeMap<u64, oneshot::Sender<Result<T, E>>>);
+
+impl<T, E> Default for Pending<T, E> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T, E> Pending<T, E> {
+    /// Keeps a caller until its request is answered.
+    pub(super) fn add(&mut self, request: u64, reply: oneshot::Sender<Result<T, E>>) {
+        self.0.insert(request, reply);
+    }
+
+    /// Answers the caller of a request.
+    pub(super) fn answer(&mut self, request: u64, result: Result<T, E>) {
+        if let Some(reply) = self.0.remove(&request) {
+            // Nobody may be waiting any more.
+            _ = reply.send(result);
+        }
+    }
+}
