@@ -3,6 +3,7 @@
 //! - `check.rs`: a check on the primary, beside governor
 //! - `disk.rs`: storage on disk, beside memory
 //! - `forward.rs`: a check at another peer, beside a bare round trip and Redis
+//! - `instructions.rs`: the hot paths, counted by `callgrind.sh` and not by a clock
 //! - `strangers.rs`: what handshakes of strangers cost
 //! - `tls.rs`: a check at another peer over TLS, beside plain TCP
 //!
