@@ -13,11 +13,11 @@ pub(super) const VERSION: u32 = 1;
 /// written as of the version before, so that peers of that version can read it.
 pub(super) const STATE_VERSION: u32 = 2;
 
-/// Nothing here is counted higher: one more always fits.
+/// The highest count of anything here: one more always fits.
 const MAX_COUNT: u64 = 1 << 62;
 
 pub(super) const PREAMBLE_BYTES: usize = 16;
-/// Of a segment or snapshot.
+/// Length of the header of a segment or snapshot.
 pub(super) const HEADER_BYTES: usize = 100;
 
 // Where fields of that header stand, for messages.

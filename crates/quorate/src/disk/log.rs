@@ -253,7 +253,7 @@ impl Log {
         Ok(LogEnd { segment: self.segment.number, bytes: self.segment.length })
     }
 
-    /// Has the next batch begin a segment of its own.
+    /// Makes the next batch begin a segment of its own.
     ///
     /// All before is synced first: only the newest segment may have a torn tail.
     pub(super) fn begin_segment(&mut self) -> Result<(), IoError> {

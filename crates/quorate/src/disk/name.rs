@@ -4,9 +4,9 @@
 pub(super) const LOCK: &str = "lock";
 /// The name of the file with the promises and the identity of a peer.
 pub(super) const STATE: &str = "state";
-/// At the beginning of the names of files that were set aside.
+/// The beginning of the names of files that were set aside.
 const ASIDE: &str = "older-";
-/// At the end of the name of a file that is not finished.
+/// The end of the name of a file that is not finished.
 pub(super) const TEMPORARY: &str = ".tmp";
 
 const SEGMENT: &str = "log-";

@@ -147,7 +147,7 @@ impl Shared {
         removed.await.unwrap_or(Err(RemoveError::ShuttingDown))
     }
 
-    /// Has the primary change the policy; its revision after that.
+    /// Has the primary change the policy; returns its revision after that.
     pub(crate) async fn change_policy(&self, change: Bytes) -> Result<u64, PolicyError> {
         let bytes = change.len();
         let max = MAX_POLICY_BYTES;

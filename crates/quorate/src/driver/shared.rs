@@ -46,7 +46,7 @@ use crate::wire::MergeReply;
 /// Events that guests cause and that are told at once: all clients of a large group may restart
 /// together.
 const GUEST_EVENTS: u32 = 256;
-/// And after that one in this time.
+/// The time after which one more is told then.
 const GUEST_EVENT_PAUSE: Duration = Duration::from_millis(250);
 
 /// A request to the event loop.
@@ -368,7 +368,7 @@ impl Shared {
         self.is_shut_down.load(Ordering::Acquire)
     }
 
-    /// From here on nothing is decided here.
+    /// Notes that from here on nothing is decided here.
     pub(crate) fn set_shut_down(&self) {
         self.is_shut_down.store(true, Ordering::Release);
     }

@@ -36,7 +36,8 @@ pub struct MergeReply {
 }
 
 impl MergeReply {
-    /// It has not been merged, as far as is known: the sender is to send it again.
+    /// A reply that says that the batch has not been merged, as far as is known: the sender is to
+    /// send it again.
     pub fn not_yet(number: u64) -> Self {
         Self { number, ok: false, units: 0, dropped: 0, refused: None }
     }

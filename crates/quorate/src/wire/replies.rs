@@ -24,7 +24,7 @@ const REPLY_BYTES: usize = 4 + 1;
 const DECIDED_BYTES: usize = 1 + 8 * DECIDED_WORDS;
 const DECIDED_WORDS: usize = 1 + ANSWER_WORDS + 3 + 1;
 const DECIDED: u8 = 0;
-/// From this version of the protocol on a refusal says which bound is reached.
+/// The version of the protocol from which on a refusal says which bound is reached.
 const FULL_VERSION: u32 = 2;
 
 /// The body of a frame of replies, not looked into yet.

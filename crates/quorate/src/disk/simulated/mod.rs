@@ -121,7 +121,8 @@ impl SimulatedDisk {
         self.disk().operations
     }
 
-    /// Has something happen at an operation, counted from 1 as [`SimulatedDisk::operations`] does.
+    /// Makes something happen at an operation, counted from 1 as [`SimulatedDisk::operations`]
+    /// does.
     pub fn at_operation(&self, operation: u64, mishap: Mishap) {
         self.disk().mishap = Some((operation, mishap));
     }

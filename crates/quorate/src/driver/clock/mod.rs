@@ -82,7 +82,8 @@ impl Clock {
         }
     }
 
-    /// By how much a coarse reading may lag behind an exact one; zero if there is no difference.
+    /// The most by which a coarse reading may lag behind an exact one; zero if there is no
+    /// difference.
     pub(crate) fn coarse_lag(&self) -> Duration {
         match self {
             Self::System(clock) => clock.coarse_lag(),
@@ -146,7 +147,7 @@ impl Clock {
         }
     }
 
-    /// Sets what is done where clocks have moved against each other; once.
+    /// Sets the reaction to clocks that have moved against each other; once.
     pub(crate) fn set_alarm(&self, alarm: Alarm) {
         match self {
             Self::System(clock) => clock.set_alarm(alarm),

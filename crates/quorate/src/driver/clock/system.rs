@@ -15,7 +15,7 @@ use crate::config::GroupConfig;
 
 /// The most that a coarse reading may lag: the lease is published with this margin.
 const MAX_COARSE_LAG: Duration = Duration::from_millis(8);
-/// And no more than this part of the failure timeout.
+/// The part of the failure timeout that it may lag at most.
 const COARSE_LAG_DIVISOR: u32 = 50;
 /// Two clocks are read within this time of each other, if the machine lets it.
 const SAME_MOMENT: Duration = Duration::from_micros(50);
@@ -203,8 +203,8 @@ impl<R: Readings> SystemClock<R> {
         (lead, self.read_offset())
     }
 
-    /// In this order it is too small by the time between the two, and a coarse reading never ahead
-    /// of an exact one.
+    /// The offset, read in an order by which it is too small by the time between the two, and a
+    /// coarse reading never ahead of an exact one.
     fn read_offset(&self) -> u64 {
         let boot = self.readings.boot();
         boot.saturating_sub(self.readings.monotonic())

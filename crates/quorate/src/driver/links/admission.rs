@@ -28,7 +28,8 @@ use crate::driver::links::origin::Origin;
 use crate::driver::report::journal::LINKS;
 use crate::driver::report::pacer::Pacer;
 
-/// Of what is free, a host may have this part under way: a quarter of all, if it is the only one.
+/// The part of what is free that a host may have under way: a quarter of all, if it is the only
+/// one.
 const PART_OF_FREE: usize = 3;
 /// Places that guests leave for handshakes besides: as many as are kept for members, and no more
 /// than this part of all.
@@ -40,7 +41,7 @@ const HOSTS_OF_SITE: usize = 2;
 /// Places that are kept for members: each of them takes four at most while it reconnects. No more
 /// than a quarter of all.
 const FOR_MEMBERS: usize = 4 * MAX_MEMBERS;
-/// Of the files that this process may open, connections may take this part.
+/// The part of the files that this process may open which connections may take.
 const PART_OF_FILES: usize = 2;
 
 /// Counts connections that came in.
@@ -140,8 +141,8 @@ impl Admission {
         self.pacer.lock().count(now)
     }
 
-    /// Of a host or a site whose bound this is, so many more may be open than guests may have: who
-    /// comes from there may be a member.
+    /// The number by which more may be open, of a host or a site whose bound this is, than guests
+    /// may have: who comes from there may be a member.
     fn spare_of(max: usize) -> usize {
         FOR_MEMBERS.min(max / 4)
     }
@@ -281,7 +282,8 @@ pub(in crate::driver) struct Admitted {
 }
 
 impl Admitted {
-    /// It has shown who it is: a member, or this guest, for which there has to be a place.
+    /// Notes that it has shown who it is: a member, or this guest, for which there has to be a
+    /// place.
     ///
     /// # Errors
     ///

@@ -38,8 +38,8 @@ impl Attendance {
         self.is_neglected.load(Ordering::Relaxed)
     }
 
-    /// To be called again and again with the task's waker, `None` while nobody waits for what the
-    /// task does. Returns for how long it has not run, if that is `patience` or more.
+    /// Looks after the task; to be called again and again with its waker, `None` while nobody waits
+    /// for what the task does. Returns for how long it has not run, if that is `patience` or more.
     pub(in crate::driver) fn look_after(
         &self,
         now: Time,

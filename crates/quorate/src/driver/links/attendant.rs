@@ -280,7 +280,7 @@ impl Attendant<'_> {
         self.connection.is_guest(&self.shared.roster)
     }
 
-    /// For how long nothing is read after a message of so many bytes.
+    /// The time for which nothing is read after a message of so many bytes.
     fn pause(&mut self, bytes: usize) -> Duration {
         if !self.is_guest() {
             self.pace = None;

@@ -30,7 +30,7 @@ pub(in crate::driver) struct Trail {
 }
 
 impl Trail {
-    /// In which order places are tried.
+    /// Puts places in the order in which they are tried.
     fn order(&mut self, mut places: Vec<String>) -> Vec<String> {
         // Whoever answers may say them in the same order each time, or in another.
         places.sort();

@@ -69,7 +69,7 @@ impl Side {
     }
 }
 
-/// Under what name a refusal of the other end is kept.
+/// The name under which a refusal of the other end is kept.
 #[derive(Clone, Debug)]
 enum Other {
     /// A peer that is known by this name, or an address that this peer dials.
@@ -300,8 +300,8 @@ impl Handshake<'_> {
     /// Returns true if the other end talks TLS, to a peer that does not.
     fn is_tls(&self) -> bool {
         let header = self.buffer.first_chunk::<{ transport::HEADER_BYTES }>();
-        let is_tls = self.stream.protection == Protection::Tls;
-        !is_tls && header.is_some_and(|header| transport::is_tls(*header))
+        let is_encrypted = self.stream.protection == Protection::Tls;
+        !is_encrypted && header.is_some_and(|header| transport::is_tls(*header))
     }
 
     /// Tells an end that wants TLS, in plain text, that this peer does not use it.

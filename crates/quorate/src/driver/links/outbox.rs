@@ -169,7 +169,8 @@ impl Outbox {
         self.schedule().map_or(Next::Nothing, Next::Wake)
     }
 
-    /// Called by the connection's task before it writes; returns whether it is to come back first.
+    /// Takes the waker of the connection's task before that writes; returns whether it is to come
+    /// back first.
     ///
     /// Tokio runs a task that another one wakes right after that one. The callers that are ready
     /// to push as well come first if this task goes to the end of the queue, and one write takes

@@ -85,7 +85,7 @@ impl LinkError {
         matches!(self.reason, LinkErrorReason::Certificate | LinkErrorReason::Refused)
     }
 
-    /// Nothing has been found out yet.
+    /// An error of a link for which nothing has been found out yet.
     pub(in crate::driver) fn without_trial(reason: LinkErrorReason, detail: &str) -> Self {
         Self { reason, detail: detail.to_owned(), since_ms: 0, last_ms: 0 }
     }
@@ -184,7 +184,7 @@ pub(in crate::driver) struct Reach {
 }
 
 impl Reach {
-    /// Nothing was tried yet at these addresses.
+    /// The outcomes where nothing was tried yet at these addresses.
     pub(in crate::driver) fn new(contacts: &[String]) -> Self {
         let untried = |address: &String| {
             let detail = format!("{address} has not been tried yet");

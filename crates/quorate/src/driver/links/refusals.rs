@@ -33,7 +33,7 @@ const MAX_OF_STRANGE_HOST: usize = 8;
 /// A stranger is told of when it is still refused after this time: a peer that tries TLS first and
 /// plain text next, or whoever looks in once, is nothing to tell.
 pub(in crate::driver) const PATIENCE: Duration = Duration::from_secs(2);
-/// And then again after this time, if it goes on.
+/// The time after which it is told again, if it goes on.
 const REMINDER: Duration = Duration::from_secs(600);
 /// Shortest time between two such tellings, of whomever; and between two of one difference whose
 /// values change.

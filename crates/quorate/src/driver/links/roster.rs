@@ -97,7 +97,7 @@ impl Roster {
         self.version.send_modify(|version| *version += 1);
     }
 
-    /// This peer holds another membership.
+    /// Takes up the membership that this peer holds.
     pub(in crate::driver) fn set_membership(&self, membership: &Membership) {
         if self.known.read().membership != *membership {
             self.known.write().membership = membership.clone();

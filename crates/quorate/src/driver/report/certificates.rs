@@ -6,7 +6,7 @@ use crate::base::event::Event;
 use crate::transport::Certificate;
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
-/// So many days before its end a certificate's end is told; at 0 it has come.
+/// Days before the end of a certificate at which it is told; at 0 it has come.
 const DAYS: [u64; 4] = [30, 7, 1, 0];
 
 /// The last word on the end of this peer's certificate.

@@ -41,7 +41,7 @@ struct Newest {
     is_closed: bool,
 }
 
-/// Of what a guest causes, this part of the room is for.
+/// The part of the room that is for what guests cause: one in so many.
 const GUESTS_PART: usize = 4;
 
 /// The cause of an event.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::base::event::Event;
 use crate::store::{CELL_BYTES, Usage};
 
-/// From this share of a bound on a store is nearly full, in percent.
+/// The share of a bound from which on a store is nearly full, in percent.
 const NEAR: u128 = 80;
 /// Below this share of both it has room again, and the next time is told.
 const ROOMY: u128 = 70;

@@ -9,11 +9,11 @@ use crate::driver::links::settings::printable;
 
 /// The target of log records of events.
 pub(crate) const EVENT: &str = "quorate::event";
-/// That of what becomes of connections.
+/// The target of records of what becomes of connections.
 pub(crate) const LINKS: &str = "quorate::links";
-/// That of files.
+/// The target of records of files.
 pub(crate) const STORAGE: &str = "quorate::storage";
-/// That of spans around calls that cross from one peer to another.
+/// The target of spans around calls that cross from one peer to another.
 pub(crate) const CALLS: &str = "quorate::calls";
 
 /// Logs an event of this peer.

@@ -12,7 +12,7 @@ const MAX_VALUE: usize = 40;
 /// Most members that are named.
 const MAX_NAMED: usize = 7;
 
-/// For how long a peer has waited, and when it says so next.
+/// The wait of a peer for a primary, and what it has said of that.
 #[derive(Debug, Default)]
 pub(in crate::driver) struct Waiting {
     pub(in crate::driver) has_begun: bool,

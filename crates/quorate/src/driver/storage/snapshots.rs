@@ -86,7 +86,8 @@ impl Worker {
         }
     }
 
-    /// Nothing was promised on a snapshot; but a disk that fails at it cannot be trusted.
+    /// Gives a snapshot up, on which nothing was promised; but a disk that fails at it cannot be
+    /// trusted.
     fn on_snapshot_error(&mut self, error: SnapshotError) -> Result<(), StorageError> {
         match error {
             SnapshotError::Storage(error) => Err(error),
