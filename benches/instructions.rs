@@ -14,9 +14,9 @@ use std::time::Duration;
 use std::{env, process};
 
 use bytes::BytesMut;
-use quorate::store::Store;
+use quorate::internal::store::Store;
+use quorate::internal::wire::{calls, replies};
 use quorate::transport::InProcess;
-use quorate::wire::{calls, replies};
 use quorate::{
     Acknowledge, Answer, Ballot, Generation, GroupTime, Peer, Position, Sequence, Term, Time,
 };
