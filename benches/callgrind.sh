@@ -23,7 +23,7 @@ if [ "$tool" = valgrind ]; then
     export RUSTFLAGS="${RUSTFLAGS:-} --cfg rustix_use_libc"
 fi
 # Where cargo has put the bench: the last word it says of it.
-built=$(cargo bench -p quorate-benches --bench instructions --no-run --locked 2>&1 | tee /dev/stderr)
+built=$(cargo bench -p quorate-benches --bench instructions --no-run --locked 2>&1 | tee >(cat >&2))
 program=$(sed -n 's/.*Executable.*(\(.*\))$/\1/p' <<<"$built")
 folder=$(mktemp -d)
 trap 'rm -r "$folder"' EXIT
