@@ -174,6 +174,34 @@ async fn too_many_waiting_calls_are_refused() {
     assert_eq!(results.iter().filter(|r| unknown(r)).count(), 8);
 }
 
+/// Beyond the bound on what a failover may lose callers wait, by whomever they are answered
+/// otherwise: one too many was written all the same, and told that nobody knows what became of it.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_decided_at_the_primary_that_could_not_wait_for_its_answer() {
+    let trio = Trio::start(|builder| {
+        let bounds = quorate::Bounds { max_waiting_calls: 8, ..quorate::Bounds::default() };
+        builder.bounds(bounds).max_unreplicated(0)
+    })
+    .await;
+    let primary = trio.peer(&trio.primary()).clone();
+    cut_off(&trio, primary.name().as_str());
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let primary = primary.clone();
+        calls.spawn(async move {
+            let items = [Item { key: b"k", args: [1, 0] }];
+            primary.decide_within(&items, Duration::from_secs(1)).await
+        });
+    }
+    let results = calls.join_all().await;
+    let overloaded = |r: &Result<_, DecideError>| {
+        matches!(r, Err(DecideError::Overloaded { what: Bounded::WaitingCalls, bound: 8 }))
+    };
+    let unknown = |r: &Result<_, DecideError>| matches!(r, Err(DecideError::OutcomeUnknown { .. }));
+    assert_eq!(results.iter().filter(|r| unknown(r)).count(), 8);
+    assert_eq!(results.iter().filter(|r| overloaded(r)).count(), 12);
+}
+
 /// Why a link was closed was forgotten in the moment that it was: nothing had been tried yet, it
 /// said.
 #[tokio::test(start_paused = true)]

@@ -24,7 +24,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// Longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// See the module's documentation.
+/// A call under way: when it was made, when it ends, and since when it is held.
 #[derive(Clone, Debug)]
 pub struct Attempt {
     started: Time,
@@ -68,8 +68,9 @@ impl Attempt {
         self.deadline
     }
 
-    /// Returns what is to be done after a try that brought no answer.
-    pub fn next(&self, unanswered: Unanswered, now: Time) -> Next {
+    /// Returns what is to be done after a try that brought no answer; `now` is read only for a call
+    /// that was held.
+    pub fn next(&self, unanswered: Unanswered, now: impl FnOnce() -> Time) -> Next {
         match unanswered {
             Unanswered::Again => Next::Try,
             Unanswered::Alone(_) if self.is_held(now) => Next::Hold,
@@ -107,8 +108,8 @@ impl Attempt {
     }
 
     /// Returns true if the call came during a hand-over that may still be going on.
-    fn is_held(&self, now: Time) -> bool {
-        self.held_until.is_some_and(|until| now < until)
+    fn is_held(&self, now: impl FnOnce() -> Time) -> bool {
+        self.held_until.is_some_and(|until| now() < until)
     }
 }
 
@@ -134,14 +135,14 @@ mod tests {
         let first = attempt.hold(start, SECOND, RouteKind::There);
         assert_eq!(first, Ok(FIRST_PAUSE));
         let gone = Unanswered::Alone(NoPrimaryReason::LeaseEnded);
-        assert_eq!(attempt.next(gone.clone(), start), Next::Hold);
+        assert_eq!(attempt.next(gone.clone(), || start), Next::Hold);
         for _ in 0..10 {
             assert!(attempt.hold(start, SECOND, RouteKind::There).expect("held") > FIRST_PAUSE);
         }
         let here = attempt.hold(start, SECOND, RouteKind::HandingOver);
         assert_eq!(here, Ok(LONGEST_PAUSE));
         let end = start.after(SECOND);
-        assert_eq!(attempt.next(gone, end), Next::DecideAlone(NoPrimaryReason::LeaseEnded));
+        assert_eq!(attempt.next(gone, || end), Next::DecideAlone(NoPrimaryReason::LeaseEnded));
         let refused = attempt.hold(end, SECOND, RouteKind::There);
         assert_eq!(refused, Err(DecideError::NoPrimary { reason: NoPrimaryReason::Electing }));
         let mut short = Attempt::new(start, start.after(FIRST_PAUSE / 2));

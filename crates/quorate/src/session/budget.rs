@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::config::Acknowledge;
+use crate::store::Store;
+
 /// Places for calls that wait.
 #[derive(Debug)]
 pub struct Budget {
@@ -32,6 +35,14 @@ impl Budget {
     /// Returns true if all places are taken.
     pub fn is_spent(&self) -> bool {
         self.used() >= self.max
+    }
+
+    /// Returns true if nothing more is to be decided by `store` that may have to wait, by the
+    /// group's `acknowledge` or beyond its bound on what a failover may lose: what is decided must
+    /// be kept until it is answered.
+    #[inline]
+    pub fn turns_away(&self, answers_after: Acknowledge, store: &Store) -> bool {
+        self.is_spent() && (answers_after == Acknowledge::Majority || store.is_bound_reached())
     }
 
     /// Gives places back.

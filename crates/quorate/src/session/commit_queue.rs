@@ -1,4 +1,4 @@
-//! What waits until a majority holds a change, in the order of changes.
+//! Callers that wait until their change may be answered, in the order of changes.
 
 use std::collections::VecDeque;
 
@@ -25,9 +25,9 @@ impl<T> CommitQueue<T> {
         self.waiting.insert(index, (position, waiting));
     }
 
-    /// Takes the first one if `held`, which a majority holds, covers its position.
-    pub fn pop_covered(&mut self, held: Position) -> Option<T> {
-        self.pop_if(|position| held.covers(position))
+    /// Takes the first one if `answerable` covers its position.
+    pub fn pop_covered(&mut self, answerable: Position) -> Option<T> {
+        self.pop_if(|position| answerable.covers(position))
     }
 
     /// Takes the first one if its change was decided in an older reign than `newest`: it will not

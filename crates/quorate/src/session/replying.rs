@@ -60,7 +60,7 @@ impl Reply {
 }
 
 impl Replying {
-    /// Nothing waits; what does takes a place of `budget`.
+    /// Makes an empty queue; each call that waits takes a place of `budget`.
     pub fn new(budget: Arc<Budget>) -> Self {
         Self { waiting: VecDeque::new(), held: Vec::new(), merges: 0, budget }
     }
@@ -87,7 +87,7 @@ impl Replying {
         (self.waiting.len() + self.held.len()) * MAX_REPLY_BYTES
     }
 
-    /// Whether one more merge may wait.
+    /// Returns true if one more merge may wait.
     pub fn takes_merge(&self) -> bool {
         self.merges < MAX_MERGES && !self.budget.is_spent()
     }
@@ -95,7 +95,8 @@ impl Replying {
     /// Answers what may be answered; a merge is forgotten by its sender, and waits for a majority
     /// whatever the group's settings say.
     pub fn release(&mut self, store: &Store, out: &mut impl Replies) {
-        let (answerable, committed) = (store.answerable(), store.committed());
+        let answerable = store.answerable();
+        let committed = store.committed();
         while let Some(first) = self.waiting.front() {
             let end = match first.reply {
                 Reply::Call { .. } => answerable,
@@ -147,7 +148,7 @@ impl Replying {
         }
     }
 
-    /// Nothing can be answered any more.
+    /// Drops all that waits without answering: the connection is gone.
     pub fn clear(&mut self) {
         self.budget.give(self.waiting.len() + self.held.len());
         self.waiting = VecDeque::new();

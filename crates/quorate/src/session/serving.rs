@@ -33,14 +33,6 @@ pub struct Server<'a, R> {
 }
 
 impl<R: Routes> Server<'_, R> {
-    /// Returns true if nothing more is decided that might have to wait: what is decided must be
-    /// kept until it is answered.
-    fn is_spent(&self) -> bool {
-        let would_wait =
-            || self.answers_after == Acknowledge::Majority || self.store.is_bound_reached();
-        self.budget.is_spent() && would_wait()
-    }
-
     /// Answers what is decided already by the time it is queued: under the lock, so that whoever
     /// commits or ends the reign from here on finds the rest.
     fn settle(&self, replying: &mut Replying, out: &mut impl Replies) {
@@ -155,7 +147,7 @@ impl Batch {
         items: &[Item<'_>],
         seen: impl FnOnce(&Result<Decided, Refused>),
     ) {
-        if server.is_spent() {
+        if server.budget.turns_away(server.answers_after, server.store) {
             self.turned_away += 1;
             let refusal = Refusal::TooManyCalls.as_of(server.version);
             return self.refused.push((id, refusal, server.budget.max()));

@@ -32,7 +32,7 @@ impl From<DecideError> for Unanswered {
 }
 
 impl Unanswered {
-    /// What the own store's refusal means while calls go to `kind`.
+    /// Translates the own store's refusal, while calls go to `kind`.
     #[cold]
     pub fn of_store(refused: &Refused, kind: RouteKind) -> Self {
         match refused {
@@ -50,7 +50,7 @@ impl Unanswered {
         }
     }
 
-    /// What the primary's refusal of a forwarded call on `items` means; `bound` is what it says of
+    /// Translates the primary's refusal of a forwarded call on `items`; `bound` is what it says of
     /// the bound that was reached.
     pub fn of_primary(refusal: Refusal, bound: u64, items: &[Item<'_>]) -> Self {
         let overloaded = |what| DecideError::Overloaded { what, bound }.into();
@@ -121,7 +121,7 @@ impl Doubt {
     }
 }
 
-/// What is wrong with an operation that was refused as unusable.
+/// Finds what is wrong with an operation that was refused as unusable.
 pub fn invalid(items: &[Item<'_>]) -> DecideError {
     if items.is_empty() || items.len() > MAX_ITEMS {
         return DecideError::Invalid { what: ITEMS, bound: MAX_ITEMS as u64 };

@@ -8,7 +8,7 @@ use tracing::{Instrument, debug_span};
 
 use crate::base::error::{Bounded, DecideError, NoPrimaryReason};
 use crate::base::id::{GroupId, GroupTime, Position, Time};
-use crate::config::{Acknowledge, Mode};
+use crate::config::Mode;
 use crate::driver::calls::decider::Decider;
 use crate::driver::calls::forward::NoOutcome;
 use crate::driver::calls::waiters::WaitEnd;
@@ -39,7 +39,7 @@ pub enum Basis {
 }
 
 impl Basis {
-    /// Whether this peer decided alone.
+    /// Returns true if this peer decided alone.
     pub fn is_local(self) -> bool {
         matches!(self, Self::Local { .. })
     }
@@ -107,8 +107,8 @@ impl Shared {
         decided
     }
 
-    /// Whether a call that was not answered at once waits for nobody: it is refused, or decided
-    /// once more by an exact reading of the clock.
+    /// Returns true if a call that was not answered at once waits for nobody: it is refused, or
+    /// decided once more by an exact reading of the clock.
     fn is_decided_here(&self, unanswered: &Unanswered) -> bool {
         match unanswered {
             Unanswered::Alone(_) | Unanswered::Failed(_) | Unanswered::Unknown => true,
@@ -126,7 +126,7 @@ impl Shared {
         mut unanswered: Unanswered,
     ) -> Result<Decision, DecideError> {
         loop {
-            match attempt.next(unanswered, self.clock.coarse()) {
+            match attempt.next(unanswered, || self.clock.coarse()) {
                 Next::Try => {}
                 // Rare, and its timers make it large: not part of every call's future.
                 Next::Hold => Box::pin(self.hold(&mut attempt)).await?,
@@ -177,7 +177,7 @@ impl Shared {
             return Err(Unanswered::Again);
         }
         let acknowledge = self.answers_after;
-        if acknowledge == Acknowledge::Majority && self.budget.is_spent() {
+        if self.budget.turns_away(acknowledge, &self.store) {
             return Err(self.too_many_calls().into());
         }
         let decided = match self.store.decide(time, items, &*self.model, acknowledge) {
@@ -194,7 +194,7 @@ impl Shared {
         Ok(self.decision(&decided))
     }
 
-    /// Whether an answer by a cheap reading of the clock may be another by now.
+    /// Returns true if an answer by a cheap reading of the clock may be another by now.
     fn is_early(&self, answer: &Answer) -> bool {
         let lag = self.clock.coarse_lag();
         !lag.is_zero() && self.model.may_differ_within(answer, lag)
@@ -215,7 +215,8 @@ impl Shared {
         items: &[Item<'_>],
     ) -> Result<Decision, Unanswered> {
         self.tally.forwarded.add(1);
-        let (peer, to) = (&self.config.name, &connection.identity.peer);
+        let peer = &self.config.name;
+        let to = &connection.identity.peer;
         let span = debug_span!(target: CALLS, "forward", %peer, %to, items = items.len());
         let forwarded = connection.forward(items, attempt.deadline(), &self.expiry);
         let outcome = forwarded.instrument(span).await;
@@ -249,7 +250,7 @@ impl Shared {
         (!is_silent || self.mode_of(items) == Mode::Strict).then_some(connection)
     }
 
-    /// When this peer last had a primary, as far as it can tell.
+    /// Returns when this peer last had a primary, as far as it can tell.
     pub(crate) fn alone_since(&self) -> GroupTime {
         let at = match (self.routing.kind(), self.routing.connection()) {
             (RouteKind::Here, _) => self.clock.skipping_none(self.clock.coarse()),
@@ -260,12 +261,12 @@ impl Shared {
         self.by_calendar(self.routing.group_time(at))
     }
 
-    /// What is done with an operation where there is no primary.
+    /// Returns the mode of an operation where there is no primary.
     fn mode_of(&self, items: &[Item<'_>]) -> Mode {
         self.model.mode_of(items, self.group.mode)
     }
 
-    /// What is told while there is a primary and no connection to it.
+    /// Returns the reason that callers are told while there is a primary and no connection to it.
     pub(in crate::driver) fn not_connected(&self) -> NoPrimaryReason {
         match self.routing.reason() {
             // There is one, as far as this peer knows.
@@ -281,13 +282,17 @@ impl Shared {
         attempt: &Attempt,
         decided: &Decided,
     ) -> Result<Decision, DecideError> {
-        let state = (&*self.store, &self.routing, &self.expiry);
-        match self.waiters.wait(state, decided.position, attempt.deadline()).await {
-            Ok(WaitEnd::Committed) if is_final(decided, &self.store, || self.clock.time()) => {
+        let position = decided.position;
+        let deadline = attempt.deadline();
+        let wait = self.waiters.wait(&self.store, &self.routing, &self.expiry, position, deadline);
+        match wait.await {
+            Ok(WaitEnd::Answerable) if is_final(decided, &self.store, || self.clock.time()) => {
                 Ok(self.decision(decided))
             }
             // Too many wait: it has been written all the same.
-            Ok(WaitEnd::Committed | WaitEnd::Lost) | Err(_) => Err(self.unknown(attempt.started())),
+            Ok(WaitEnd::Answerable | WaitEnd::Lost) | Err(_) => {
+                Err(self.unknown(attempt.started()))
+            }
         }
     }
 
@@ -331,8 +336,10 @@ impl Shared {
     #[inline]
     fn decision(&self, decided: &Decided) -> Decision {
         let Decided { answer, position, context, .. } = *decided;
-        let (basis, group_id) = (Basis::Primary, self.routing.group_id());
-        let (decided_by, group_time) = (self.decider, context.now());
+        let basis = Basis::Primary;
+        let group_id = self.routing.group_id();
+        let decided_by = self.decider;
+        let group_time = context.now();
         Decision { answer, basis, decided_by, group_id, position, group_time }
     }
 

@@ -38,11 +38,11 @@ struct Names {
 pub struct Decider(u32);
 
 impl Decider {
-    /// Nobody whose name was kept.
+    /// The peer whose name was not kept, because there were too many.
     #[doc(hidden)]
     pub const UNKNOWN: Self = Self(u32::MAX);
 
-    /// The number of a name, which it keeps.
+    /// Returns the number of a name, and keeps the name.
     pub(crate) fn of(name: &PeerName) -> Self {
         let name = name.as_str();
         if let Some(number) = NAMES.read().numbers.get(name) {

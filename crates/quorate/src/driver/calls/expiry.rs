@@ -34,17 +34,17 @@ impl Expiry {
         }
     }
 
-    /// The same, for the event loop itself.
+    /// Enters a deadline on behalf of the event loop, which needs no waking.
     pub(in crate::driver) fn rearm(&self, deadline: Time) {
         self.next.fetch_min(deadline.0, Ordering::AcqRel);
     }
 
-    /// When callers are to be looked at.
+    /// Returns when callers are next looked at.
     pub(in crate::driver) fn next(&self) -> Time {
         Time(self.next.load(Ordering::Acquire))
     }
 
-    /// Callers are about to be looked at.
+    /// Forgets what was announced: the tables are about to be looked through.
     pub(in crate::driver) fn clear(&self) {
         self.next.store(u64::MAX, Ordering::Release);
     }

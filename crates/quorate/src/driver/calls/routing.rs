@@ -113,7 +113,7 @@ impl Routing {
         self.version.send_modify(|version| *version += 1);
     }
 
-    /// When this peer last had a primary, or a connection to it.
+    /// Returns when this peer last had a primary, or a connection to it.
     pub(in crate::driver) fn alone_since(&self) -> Time {
         Time(self.alone_since.load(Ordering::Relaxed))
     }
@@ -126,14 +126,14 @@ impl Routing {
         self.group_id.write(group_id);
     }
 
-    /// Why there is no primary, while there is none.
+    /// Returns the reason why there is no primary, while there is none.
     pub(in crate::driver) fn reason(&self) -> NoPrimaryReason {
         let code = self.reason.load(Ordering::Relaxed);
         let reason = REASONS.iter().find(|(known, _)| *known == code);
         reason.map_or(NoPrimaryReason::NoQuorum, |(_, reason)| *reason)
     }
 
-    /// Sets it. One that has no code is told as the first.
+    /// Sets the reason why there is no primary; one without a code reads as `NoQuorum`.
     pub(in crate::driver) fn set_reason(&self, reason: NoPrimaryReason) {
         let code = REASONS.iter().find(|(_, known)| *known == reason);
         self.reason.store(code.map_or(0, |(code, _)| *code), Ordering::Relaxed);

@@ -54,7 +54,9 @@ impl Connection {
         let rest = reader.rest_bytes();
         calls.advance(calls.len() - rest);
         shared.tally.served.add(served);
-        shared.tally.refused_for_waiting.add(batch.turned_away());
+        if batch.turned_away() > 0 {
+            shared.tally.refused_for_waiting.add(batch.turned_away());
+        }
         if batch.must_wake() {
             shared.changed.notify_one();
         }
@@ -88,7 +90,7 @@ impl Connection {
 }
 
 impl Shared {
-    /// What this peer decides by for one that speaks `version` of the protocol.
+    /// Makes a server for a connection whose other end speaks `version` of the protocol.
     fn server(&self, version: u32) -> Server<'_, Routing> {
         Server {
             store: &self.store,

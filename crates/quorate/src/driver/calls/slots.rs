@@ -107,7 +107,7 @@ impl<R> Slots<R> {
         Some(Id::new(index, self.slots[index].generation))
     }
 
-    /// Whether a reply of this id is still to come: it was sent, and none has come yet.
+    /// Returns true if a reply of this id is still to come: it was sent, and none has come yet.
     pub(crate) fn is_due(&self, id: Id) -> bool {
         let slot = self.slots.get(id.index()).filter(|slot| slot.generation == id.generation());
         slot.is_some_and(|slot| !matches!(slot.state, State::Free { .. } | State::Settled(_)))
@@ -155,10 +155,13 @@ impl<R> Slots<R> {
                 let State::Settled(result) = state else { return None };
                 Some(Ok(result))
             }
-            State::Expired | State::Free { .. } | State::Abandoned => {
+            State::Expired => {
                 slot.state = State::Abandoned;
                 Some(Err(Expired))
             }
+            // Neither can be: a caller has its place until it drops it, and the next one in it has
+            // another generation.
+            State::Free { .. } | State::Abandoned => Some(Err(Expired)),
         }
     }
 
@@ -196,7 +199,7 @@ impl<R> Slots<R> {
         next
     }
 
-    /// Moves all later deadlines forward to `deadline`.
+    /// Brings all deadlines that are later than `by` down to it.
     pub(crate) fn hasten(&mut self, by: Time) {
         for slot in &mut self.slots {
             if let State::Waiting { deadline, .. } = &mut slot.state {

@@ -19,13 +19,14 @@ use crate::store::Store;
 /// How a wait for a majority ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::driver) enum WaitEnd {
-    /// It holds the change, which is never lost while a majority keeps its data.
-    Committed,
+    /// The change may be answered: a majority holds it, or, where the group asks for no more, this
+    /// peer's storage does.
+    Answerable,
     /// Another peer became primary before that was known, or the time was over.
     Lost,
 }
 
-/// See the module's documentation.
+/// The callers here whose changes may not be answered yet.
 #[derive(Debug)]
 pub(in crate::driver) struct Waiters {
     state: Mutex<State>,
@@ -43,22 +44,24 @@ impl Waiters {
         Self { state: Mutex::new(state) }
     }
 
-    /// Waits until a majority holds `position`.
+    /// Waits until `position` may be answered.
     pub(in crate::driver) fn wait<'a>(
         &'a self,
-        (store, routing, expiry): (&'a Store, &'a Routing, &'a Expiry),
+        store: &'a Store,
+        routing: &'a Routing,
+        expiry: &'a Expiry,
         position: Position,
         deadline: Time,
     ) -> Wait<'a> {
         Wait { waiters: self, store, routing, expiry, position, deadline, id: None }
     }
 
-    /// A majority holds `committed`.
-    pub(in crate::driver) fn release(&self, committed: Position, wakers: &mut Vec<Waker>) {
+    /// Ends the wait of everyone whose change `answerable` covers.
+    pub(in crate::driver) fn release(&self, answerable: Position, wakers: &mut Vec<Waker>) {
         let mut state = self.state.lock();
         let state = &mut *state;
-        while let Some(id) = state.queue.pop_covered(committed) {
-            wakers.extend(state.slots.settle(id, WaitEnd::Committed));
+        while let Some(id) = state.queue.pop_covered(answerable) {
+            wakers.extend(state.slots.settle(id, WaitEnd::Answerable));
         }
     }
 
@@ -120,7 +123,7 @@ impl Future for Wait<'_> {
         // Under the lock: whoever commits, or ends the reign, from here on finds this caller in
         // the queue.
         if self.store.answerable().covers(self.position) {
-            return Poll::Ready(Ok(WaitEnd::Committed));
+            return Poll::Ready(Ok(WaitEnd::Answerable));
         }
         if self.routing.newest_reign() > self.position.ballot {
             return Poll::Ready(Ok(WaitEnd::Lost));
