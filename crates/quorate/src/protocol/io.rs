@@ -239,7 +239,7 @@ pub enum Output {
     },
     /// Tell the embedder.
     Event(Event),
-    /// A majority holds more: look at `Store::committed()`.
+    /// More may be answered: look at `Store::answerable`, and for merges at `Store::committed`.
     Committed,
     /// Decisions are made elsewhere now. Callers that wait for a majority under an older ballot
     /// have an unknown outcome.

@@ -267,13 +267,24 @@ impl Machine {
         let _ = self.store.apply(Staged { from, records: vec![records], end });
     }
 
+    /// Returns true if a state can end where a piece says that it does: nothing was decided under a
+    /// later ballot than its sender's, nothing yet under one whose winner has still to begin its
+    /// reign, and somebody is counted in it.
+    fn may_end_there(&self, piece: &Piece) -> bool {
+        let Some(end) = &piece.end else { return true };
+        let is_beyond = match self.role {
+            Role::Winner(_) => end.position.ballot >= piece.ballot,
+            _ => end.position.ballot > piece.ballot,
+        };
+        let counts_nobody = end.meta.as_ref().is_some_and(|meta| meta.membership.voters.is_empty());
+        !is_beyond && !counts_nobody
+    }
+
     pub(in crate::protocol) fn on_piece(&mut self, from: &PeerStart, piece: Piece) {
         let ballot = piece.ballot;
         let transfer = piece.transfer;
         let index = piece.index;
-        // What was decided under a later ballot is not its sender's to give.
-        let is_beyond = piece.end.as_ref().is_some_and(|end| end.position.ballot > ballot);
-        if !self.is_source(from, ballot) || is_beyond {
+        if !self.is_source(from, ballot) || !self.may_end_there(&piece) {
             return;
         }
         // Put back on purpose: cells of two states are mixed, for which they are kept.

@@ -108,6 +108,11 @@ impl Near {
                 piece.ballot = ballot;
                 piece.index = 0;
                 piece.from = piece.from.map(|_| self.position);
+                if let Some(end) = &mut piece.end {
+                    // Of the ballot itself, or of the one that the receiver holds.
+                    let is_own = end.position.sequence.0 % 2 == 0;
+                    end.position.ballot = if is_own { self.position.ballot } else { ballot };
+                }
             }
             Message::PieceStaged { ballot: of, .. }
             | Message::Release { ballot: of, .. }
