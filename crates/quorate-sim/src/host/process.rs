@@ -56,6 +56,8 @@ pub(crate) struct Process {
     /// Calls that may wait here.
     pub(crate) budget: Arc<Budget>,
     pub(crate) merging: Merging,
+    /// What was decided alone is looked at then.
+    pub(crate) merges_at: Option<Moment>,
     pub(crate) units: LocalUnits,
     pub(crate) storage: Option<StorageThread>,
     /// The liar is linked.

@@ -83,6 +83,7 @@ impl Plan {
         };
         plan.draw_members(&mut random, profile);
         plan.draw_edges(&mut Random::new(seed ^ 0x6564_6765));
+        plan.draw_waiting(&mut Random::new(seed ^ 0x7761_6974));
         plan.draw_clients(&mut Random::new(seed ^ 0x636c_6965));
         plan.draw_generations(&mut Random::new(seed ^ 0x6765_6e65));
         plan.real = RealPlan::draw(&plan);
@@ -114,6 +115,14 @@ impl Plan {
             self.load.keys = random.pick(&[3, 8]);
             self.load.window = random.pick(&[timeout / 2, timeout * 2]);
             self.bounds.max_cells = random.pick(&[2, 4, 12]);
+        }
+    }
+
+    /// Few places for calls that wait, in one run of eight. Of a sequence of its own: the rest of a
+    /// seed stays what it was.
+    fn draw_waiting(&mut self, random: &mut Random) {
+        if random.chance(125) {
+            self.bounds.max_waiting_calls = random.pick(&[10, 12, 16]);
         }
     }
 

@@ -13,7 +13,7 @@ use quorate::internal::session::unanswered::Unanswered;
 use quorate::internal::store::Decided;
 use quorate::{NoPrimaryReason, Time};
 
-use crate::network::packet::Payload;
+use crate::network::packet::{ConnectionId, Payload};
 use crate::words::call::{Call, Done, PeerStart, Reply};
 use crate::words::operation::{Outcome, items};
 use crate::words::seen::Seen;
@@ -76,10 +76,10 @@ impl World {
             },
             Route::There { peer: name, incarnation, .. } => {
                 let to = PeerStart { peer: self.index_of(&name), incarnation };
-                if self.send_call(peer, op, to) {
-                    return;
+                match self.send_call(peer, op, to) {
+                    Ok(()) => return,
+                    Err(unanswered) => unanswered,
                 }
-                Unanswered::Alone(NoPrimaryReason::NotConnected)
             }
             Route::HandingOver => Unanswered::Hold,
             Route::Nowhere => Unanswered::Alone(NoPrimaryReason::NoQuorum),
@@ -101,10 +101,14 @@ impl World {
             Some(Next::Hold) => self.hold(peer, op),
             Some(Next::DecideAlone(reason)) => self.decide_alone(peer, op, reason),
             Some(Next::Wait(decided)) => {
-                if let Some(process) = self.process_mut(peer) {
-                    process.calls.wait(op, decided);
+                let Some(process) = self.process_mut(peer) else { return };
+                if process.calls.wait(op, decided) {
+                    self.settle_own(peer);
+                } else {
+                    // It has been written all the same.
+                    self.counters.add("too many wait");
+                    self.end_op(op, Outcome::Unknown);
                 }
-                self.settle_own(peer);
             }
             Some(Next::Unknown) => self.end_op(op, Outcome::Unknown),
             Some(Next::Fail(_)) => self.end_op(op, Outcome::Refused),
@@ -118,6 +122,11 @@ impl World {
         let Some(process) = self.process(peer) else { return Err(Unanswered::Again) };
         let before = process.read_all(&items);
         let acknowledge = self.answers_after(peer);
+        if process.budget.turns_away(acknowledge, &process.store) {
+            let error = process.calls.too_many();
+            self.counters.add("calls turned away");
+            return Err(error.into());
+        }
         let said = process.store.decide(time, &items, &*process.model, acknowledge);
         let decided = self.on_said(peer, op, &items, time, said, &before);
         let now = self.second_look(peer);
@@ -134,15 +143,20 @@ impl World {
         Ok(Done::of(&decided, time))
     }
 
-    /// Sends a call to the primary; returns false if there is no link to it.
-    fn send_call(&mut self, peer: usize, op: usize, to: PeerStart) -> bool {
-        let Some(process) = self.process_mut(peer) else { return false };
-        if process.links[to.peer].linked != Some(to.incarnation) {
-            return false;
+    /// Sends a call to the primary.
+    fn send_call(&mut self, peer: usize, op: usize, to: PeerStart) -> Result<(), Unanswered> {
+        let not_connected = Unanswered::Alone(NoPrimaryReason::NotConnected);
+        let Some(process) = self.process_mut(peer) else { return Err(not_connected) };
+        let link = &process.links[to.peer];
+        let open = link.open.last().copied();
+        let Some(over) = open.filter(|_| link.linked == Some(to.incarnation)) else {
+            return Err(not_connected);
+        };
+        if !process.calls.send(op, to, over) {
+            return Err(process.calls.too_many().into());
         }
-        process.calls.send(op, to);
         self.transmit(peer, to.peer, to.incarnation, Payload::Call(Call { op }));
-        true
+        Ok(())
     }
 
     /// Holds a call until the route changes, or for a pause.
@@ -257,14 +271,20 @@ impl World {
         }
     }
 
-    /// A link is gone: replies of its other end do not come any more, and it is not answered.
+    /// A link is gone: its other end is not answered any more.
     pub(crate) fn on_link_lost(&mut self, peer: usize, lost: PeerStart) {
-        let Some(process) = self.process_mut(peer) else { return };
-        process.served.remove(&lost);
-        let gone: Vec<usize> =
-            process.calls.sent().filter(|(_, to)| *to == lost).map(|(op, _)| op).collect();
-        for op in gone {
-            self.on_hastened(op, lost);
+        if let Some(process) = self.process_mut(peer) {
+            process.served.remove(&lost);
+        }
+    }
+
+    /// A connection is closed: replies do not come over it any more.
+    pub(crate) fn on_connection_lost(&mut self, peer: usize, connection: ConnectionId) {
+        let Some(process) = self.process(peer) else { return };
+        let sent = process.calls.sent().filter(|(_, _, over)| *over == connection);
+        let gone: Vec<_> = sent.map(|(op, to, _)| (op, to)).collect();
+        for (op, to) in gone {
+            self.on_hastened(op, to);
         }
     }
 
@@ -287,9 +307,9 @@ impl World {
             _ => None,
         };
         let elsewhere: Vec<_> =
-            process.calls.sent().filter(|(_, to)| Some(*to) != target).collect();
+            process.calls.sent().filter(|(_, to, _)| Some(*to) != target).collect();
         let grace = (self.plan.group.heartbeat * 2).min(self.plan.timeout() / 4);
-        for (op, to) in elsewhere {
+        for (op, to, _) in elsewhere {
             self.at(grace, Event::Hastened { op, to });
         }
         self.settle_own(peer);

@@ -216,6 +216,7 @@ impl World {
         }
         process.store.sweep(SWEPT);
         self.expire_served(peer);
+        self.arm_merging(peer);
         let Host { clock, process: Some(process), .. } = &mut self.hosts[peer] else { return };
         if clock.time(self.now) >= process.machine.deadline() {
             self.drive(peer, Input::Tick);

@@ -156,7 +156,11 @@ impl World {
         let link = &mut process.links[there.peer];
         link.open.retain(|open| *open != connection);
         link.has_ended |= has_ended;
-        if was != EndState::Open || !link.open.is_empty() {
+        let has_others = !link.open.is_empty();
+        self.on_connection_lost(here, connection);
+        let Some(process) = self.process_mut(here) else { return };
+        let link = &mut process.links[there.peer];
+        if was != EndState::Open || has_others {
             return;
         }
         link.linked = None;

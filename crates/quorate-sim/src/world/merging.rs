@@ -1,6 +1,8 @@
 //! Relaxed mode: how what a peer decided alone becomes part of the group's counts, as the product
 //! sees to it ([`quorate::internal::session::merging`]).
 
+use std::time::Duration;
+
 use quorate::internal::session::merging::{Action, Local, Merging};
 use quorate::internal::wire::{Merge, MergeReply};
 use quorate::{DecideContext, GroupTime, Incarnation, PeerStart as Start};
@@ -11,13 +13,26 @@ use crate::words::seen::Seen;
 use crate::world::World;
 use crate::world::event::Event;
 
+/// The least that a timer waits.
+const TIMER_STEP: Duration = Duration::from_micros(1);
+
 impl World {
-    /// A look at the overlay, now and then.
-    pub(crate) fn start_merging(&mut self, peer: usize) {
+    /// Sets the timer of the merge, as the event loop does.
+    pub(crate) fn arm_merging(&mut self, peer: usize) {
         let Some(process) = self.process(peer) else { return };
+        let route = process.route.clone();
         let incarnation = process.incarnation;
-        if self.plan.group.mode == quorate::Mode::Relaxed {
-            self.at(self.plan.timeout() / 8, Event::Merge { peer, incarnation });
+        let Some(due) = self.with_local(peer, |local, merging| merging.deadline(local, &route))
+        else {
+            return;
+        };
+        let Some(due) = due else { return };
+        let at = self.hosts[peer].clock.moment(due).max(self.now.after(TIMER_STEP));
+        let now = self.now;
+        let Some(process) = self.process_mut(peer) else { return };
+        if process.merges_at.is_none_or(|armed| at < armed || armed < now) {
+            process.merges_at = Some(at);
+            self.queue.push(at, Event::Merge { peer, incarnation });
         }
     }
 
@@ -25,10 +40,14 @@ impl World {
         if !self.hosts[peer].runs(incarnation) {
             return;
         }
-        self.start_merging(peer);
-        if self.hosts[peer].paused.is_none() {
-            self.merge_now(peer);
+        if self.hosts[peer].paused.is_some() {
+            self.inboxes[peer].push(Event::Merge { peer, incarnation });
+            return;
         }
+        if let Some(process) = self.process_mut(peer) {
+            process.merges_at = None;
+        }
+        self.merge_now(peer);
     }
 
     /// Group time as a peer without a primary estimates it.
@@ -40,20 +59,19 @@ impl World {
         DecideContext::new(steady, lead)
     }
 
-    /// Has the product do something about what was decided alone, and does what it says.
-    fn merge_with(
+    /// Asks the product about what was decided alone.
+    fn with_local<T>(
         &mut self,
         peer: usize,
-        step: impl FnOnce(&mut Merging, &Local<'_>, &mut Vec<Action>),
-    ) {
+        ask: impl FnOnce(&Local<'_>, &mut Merging) -> T,
+    ) -> Option<T> {
         let name = self.plan.name(peer);
         let on_reconnect = self.plan.group.on_reconnect;
         let max_keys = self.plan.merge_keys;
         let failure_timeout = self.plan.timeout();
-        let Some(process) = self.process_mut(peer) else { return };
+        let process = self.process_mut(peer)?;
         let start = Start::new(name, process.incarnation);
         let mut merging = std::mem::take(&mut process.merging);
-        let mut actions = Vec::new();
         let local = Local {
             start: &start,
             store: &process.store,
@@ -63,9 +81,23 @@ impl World {
             max_keys,
             failure_timeout,
         };
-        step(&mut merging, &local, &mut actions);
+        let answer = ask(&local, &mut merging);
         process.merging = merging;
-        for action in actions {
+        Some(answer)
+    }
+
+    /// Has the product do something about what was decided alone, and does what it says.
+    fn merge_with(
+        &mut self,
+        peer: usize,
+        step: impl FnOnce(&mut Merging, &Local<'_>, &mut Vec<Action>),
+    ) {
+        let actions = self.with_local(peer, |local, merging| {
+            let mut actions = Vec::new();
+            step(merging, local, &mut actions);
+            actions
+        });
+        for action in actions.unwrap_or_default() {
             self.act(peer, action);
         }
         self.check_units(peer);
@@ -79,6 +111,7 @@ impl World {
         self.merge_with(peer, |merging, local, actions| {
             merging.run_due(local, &route, now, || steady, actions);
         });
+        self.arm_merging(peer);
     }
 
     /// The primary has answered a merge.

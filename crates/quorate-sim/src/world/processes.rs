@@ -56,6 +56,7 @@ impl World {
         self.ids.insert(incarnation, id);
         self.successions.insert(incarnation, start.succession);
         let model = Arc::new(SimModel::of(&self.plan));
+        let budget = Arc::new(Budget::new(bounds.max_waiting_calls));
         let machine = Machine::new(group, config, start, Arc::clone(&store), model.clone(), now);
         self.hosts[peer].is_host_up = true;
         self.hosts[peer].paused = None;
@@ -77,10 +78,11 @@ impl World {
             follower: Follower::default(),
             was_authorized: false,
             is_founding: false,
-            calls: Calls::default(),
+            calls: Calls::new(budget.clone()),
             served: BTreeMap::new(),
-            budget: Arc::new(Budget::new(bounds.max_waiting_calls)),
+            budget,
             merging: Merging::default(),
+            merges_at: None,
             units: LocalUnits::default(),
             storage,
             hears_liar: false,
@@ -89,7 +91,6 @@ impl World {
         self.see(&Seen::Started { peer });
         self.note_recovered(peer);
         self.arm(peer);
-        self.start_merging(peer);
     }
 
     pub(crate) fn kill_for(&mut self, peer: usize, with_host: bool, length: Duration) {
