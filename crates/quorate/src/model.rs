@@ -86,12 +86,13 @@ impl Cell {
         self.asked = beside.saturating_add(1);
     }
 
-    /// How many cells [`Cell::ask`] was called for: this one and those beside it; 0 if it was not.
+    /// Returns the number of cells that [`Cell::ask`] was called for, this one and those beside it;
+    /// 0 if it was not.
     pub fn asked(&self) -> u8 {
         self.asked
     }
 
-    /// Whether [`Cell::set`] was called.
+    /// Returns true if [`Cell::set`] was called.
     pub fn is_changed(&self) -> bool {
         self.changed
     }
@@ -135,19 +136,19 @@ impl DecideContext {
         Self { steady: now, lead: Lead { nanos: 0, jumped: GroupTime(0) } }
     }
 
-    /// What the calendar shows.
+    /// Returns what the calendar shows.
     #[inline]
     pub fn now(self) -> GroupTime {
         self.lead.by_calendar(self.steady)
     }
 
-    /// What the steady clock shows.
+    /// Returns what the steady clock shows.
     #[inline]
     pub const fn steady(self) -> GroupTime {
         self.steady
     }
 
-    /// What the calendar will show when the steady clock shows `steady`, if it is not put forward
+    /// Returns what the calendar will show when the steady clock shows `steady`, if it is not put forward
     /// meanwhile; never, of never. For [`Value::expires`].
     #[inline]
     pub fn by_calendar(self, steady: GroupTime) -> GroupTime {
@@ -166,7 +167,8 @@ impl DecideContext {
         Some((GroupTime(latest.0.saturating_sub(grown.min(self.lead.nanos))), latest))
     }
 
-    /// The other way round than [`DecideContext::by_calendar`].
+    /// Returns what the steady clock shows when the calendar shows `now`; never, of never. The other
+    /// way round than [`DecideContext::by_calendar`].
     #[inline]
     pub fn by_steady(self, now: GroupTime) -> GroupTime {
         if now == GroupTime::MAX {
@@ -216,8 +218,8 @@ pub trait Model: Any + Send + Sync {
     /// all cells as they are.
     fn decide(&self, items: &[Item<'_>], cells: &mut [Cell], now: GroupTime) -> Answer;
 
-    /// The same, for a model that asks for both clocks of the group; `decide` is told what the
-    /// calendar shows.
+    /// Decides one operation, given both clocks of the group. By itself it hands [`Model::decide`]
+    /// what the calendar shows.
     fn decide_at(&self, context: DecideContext, items: &[Item<'_>], cells: &mut [Cell]) -> Answer {
         self.decide(items, cells, context.now())
     }
@@ -231,8 +233,8 @@ pub trait Model: Any + Send + Sync {
         mode
     }
 
-    /// Whether any peer of a group in this mode may decide anything alone, or may have before the
-    /// policy was changed: whoever is cut off goes on by the one that it has. Where none may,
+    /// Returns true if any peer of a group in this mode may decide anything alone, or may have before
+    /// the policy was changed: whoever is cut off goes on by the one that it has. Where none may,
     /// nobody is taken at its word that it did: what it wants to have merged is refused, for good.
     fn may_decide_alone(&self, mode: Mode) -> bool {
         mode == Mode::Relaxed
@@ -244,7 +246,7 @@ pub trait Model: Any + Send + Sync {
         self.decide(items, cells, now)
     }
 
-    /// The same, for a model that asks for both clocks of the group.
+    /// Decides one operation alone, given both clocks of the group.
     fn decide_alone_at(
         &self,
         context: DecideContext,
@@ -254,8 +256,8 @@ pub trait Model: Any + Send + Sync {
         self.decide_alone(items, cells, context.now())
     }
 
-    /// Whether the operation of this answer, which changed nothing, might be answered otherwise if
-    /// it came by `time` later. It is decided once more then, by a reading of the clock that does
+    /// Returns true if the operation of this answer, which changed nothing, might be answered
+    /// otherwise if it came by `time` later. It is decided once more then, by a reading of the clock that does
     /// not lag.
     ///
     /// What is decided by a single cell is decided by a cheap reading of the clock at first, which
@@ -276,7 +278,7 @@ pub trait Model: Any + Send + Sync {
     /// of merges must not matter.
     fn merge(&self, key: &[u8], delta: &Delta, cell: &mut Cell, now: GroupTime) -> u64;
 
-    /// The same, for a model that asks for both clocks of the group.
+    /// Applies what a peer decided alone, given both clocks of the group.
     fn merge_at(&self, context: DecideContext, key: &[u8], delta: &Delta, cell: &mut Cell) -> u64 {
         self.merge(key, delta, cell, context.now())
     }

@@ -23,11 +23,11 @@ pub struct Decided {
     pub position: Position,
     /// The group time it was decided at, by both clocks.
     pub context: DecideContext,
-    /// Whether to answer only when [`Store::committed`] covers `position`.
+    /// True if it is to be answered only when [`Store::answerable`] covers `position`.
     pub must_wait: bool,
-    /// Whether this is the first change since the last cut: the state machine must be told.
+    /// True if this is the first change since the last cut: the state machine must be told.
     pub wake: bool,
-    /// Whether anything was changed or taken.
+    /// True if anything was changed or taken.
     pub changed: bool,
 }
 
