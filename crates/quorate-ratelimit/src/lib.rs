@@ -127,7 +127,7 @@ pub use limiter::batch::{Explained, Explanation};
 pub use limiter::change::LimitsStatus;
 pub use limiter::decision::{Decision, JointDecision};
 pub use limiter::full_store::AtCapacity;
-pub use limiter::hold_id::{PermitId, ReservationId, TicketError};
+pub use limiter::hold_id::{HoldIdError, PermitId, ReservationId};
 pub use limiter::idempotent::Idempotent;
 pub use limiter::limits_file::{FileChange, LimitsFile};
 pub use limiter::permit::PermitAnswer;

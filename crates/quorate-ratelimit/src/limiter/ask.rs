@@ -50,6 +50,8 @@ impl RateLimiter {
         }
         let key = self.fill(&mut buffer, limit, key.as_ref())?;
         let item = request.item(key);
+        // An idempotent call has no deadline of its own: nobody sets both.
+        debug_assert!(asking.timeout.is_none() || asking.id.is_none());
         let started = asking.timeout.map(|timeout| (timeout, Instant::now()));
         let record = asking.id.map(|id| idempotency::key(id, &[item]));
         let decided = match &record {

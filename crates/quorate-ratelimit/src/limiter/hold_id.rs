@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::key::{Key, MIN_KEY_BYTES};
 
-quorate::told_to_people! { TicketError }
+quorate::told_to_people! { HoldIdError }
 
 /// Bytes of the number.
 pub(crate) const NONCE_BYTES: usize = 24;
@@ -43,7 +43,7 @@ pub(crate) struct HoldId {
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("this is not the id of a permit or of a reservation: use it as it was given")]
 #[non_exhaustive]
-pub struct TicketError;
+pub struct HoldIdError;
 
 impl HoldId {
     /// Names something that is about to be held of a key.
@@ -75,21 +75,21 @@ impl fmt::Display for HoldId {
 }
 
 impl FromStr for HoldId {
-    type Err = TicketError;
+    type Err = HoldIdError;
 
-    fn from_str(text: &str) -> Result<Self, TicketError> {
+    fn from_str(text: &str) -> Result<Self, HoldIdError> {
         // Longer than any that was given is not looked at.
         let most = 2 * (NONCE_BYTES + MIN_KEY_BYTES + Key::MAX_BYTES);
         if text.len() > most || !text.len().is_multiple_of(2) {
-            return Err(TicketError);
+            return Err(HoldIdError);
         }
-        let digit = |digit: u8| char::from(digit).to_digit(16).ok_or(TicketError);
+        let digit = |digit: u8| char::from(digit).to_digit(16).ok_or(HoldIdError);
         let pairs = text.as_bytes().chunks_exact(2);
         let bytes = pairs
             .map(|pair| Ok((digit(pair[0])? << 4 | digit(pair[1])?) as u8))
-            .collect::<Result<Vec<u8>, TicketError>>()?;
-        let (nonce, key) = bytes.split_first_chunk().ok_or(TicketError)?;
-        let key = Key::of_bytes(key).ok_or(TicketError)?;
+            .collect::<Result<Vec<u8>, HoldIdError>>()?;
+        let (nonce, key) = bytes.split_first_chunk().ok_or(HoldIdError)?;
+        let key = Key::of_bytes(key).ok_or(HoldIdError)?;
         Ok(Self { key, nonce: *nonce })
     }
 }
@@ -116,9 +116,9 @@ macro_rules! hold_id {
         }
 
         impl TryFrom<String> for $name {
-            type Error = TicketError;
+            type Error = HoldIdError;
 
-            fn try_from(text: String) -> Result<Self, TicketError> {
+            fn try_from(text: String) -> Result<Self, HoldIdError> {
                 text.parse()
             }
         }
@@ -130,9 +130,9 @@ macro_rules! hold_id {
         }
 
         impl FromStr for $name {
-            type Err = TicketError;
+            type Err = HoldIdError;
 
-            fn from_str(text: &str) -> Result<Self, TicketError> {
+            fn from_str(text: &str) -> Result<Self, HoldIdError> {
                 text.parse().map(Self)
             }
         }
@@ -192,7 +192,7 @@ mod tests {
         let low = of(3);
         let long = "ab".repeat(NONCE_BYTES + 600);
         for text in ["", "07", &good[1..], &good[..48], &format!("{good}g0"), &low, &long, "ä0"] {
-            assert_eq!(text.parse::<HoldId>(), Err(TicketError), "{text}");
+            assert_eq!(text.parse::<HoldId>(), Err(HoldIdError), "{text}");
         }
     }
 }
