@@ -142,7 +142,7 @@ impl EventLoop {
             let idle = connection.look_after(now, patience);
             if idle.is_some_and(|idle| idle >= timeout / 2) {
                 tracing::warn!(
-                target: LINKS,
+                    target: LINKS,
                     peer = %connection.identity.peer,
                     ?idle,
                     "the runtime that this peer was started on does not run its tasks: replies \

@@ -3,7 +3,7 @@
 //! A peer has a thread of its own: the embedder's runtime may have one thread only, and that thread
 //! something else to do. A caller that never yields, a handler that computes for a second, a
 //! runtime that is dropped: none of it may keep heartbeats from being sent, or calls of other peers
-//! from being answered. Callers decide where they stand, on their own threads, as before.
+//! from being answered. Callers decide where they stand, on their own threads.
 //!
 //! Under a clock that tests hold, everything runs on the runtime of the test.
 

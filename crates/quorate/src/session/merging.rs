@@ -189,6 +189,7 @@ impl Merging {
                 self.step = Step::Sent { number, to: to.clone(), at: now };
                 out.push(Action::Send { to, merge });
             }
+            // Returned above.
             Route::HandingOver | Route::Nowhere => {}
         }
     }

@@ -112,8 +112,7 @@ impl Replying {
                     out.push_decided(id, &answer, first.position, group_time);
                 }
                 Reply::Merge { number, units, dropped } => {
-                    let reply = MergeReply { number, ok: true, units, dropped, refused: None };
-                    out.push_merge_reply(reply);
+                    out.push_merge_reply(MergeReply::merged(number, units, dropped));
                 }
             }
         }

@@ -56,9 +56,8 @@ impl<R: Routes> Server<'_, R> {
         seen: impl FnOnce(&Result<Merged, Refused>),
     ) -> Result<Merged, MergeReply> {
         let Merge { number, sealed_at, ref entries } = *merge;
-        if let Some(reason) = refuses_merges(self.group, self.model) {
-            let refused = Some(reason.to_owned());
-            return Err(MergeReply { refused, ..MergeReply::not_yet(number) });
+        if let Some(reason) = reason_to_refuse_merges(self.group, self.model) {
+            return Err(MergeReply::refused(number, reason));
         }
         if !takes_merge {
             // Kept there, and tried again.
@@ -69,8 +68,11 @@ impl<R: Routes> Server<'_, R> {
         let merged = self.store.merge(time, &batch, self.model);
         seen(&merged);
         merged.map_err(|refused| {
-            let refused = refused.is_for_good().then(|| refused.to_string());
-            MergeReply { refused, ..MergeReply::not_yet(number) }
+            if refused.is_for_good() {
+                MergeReply::refused(number, refused.to_string())
+            } else {
+                MergeReply::not_yet(number)
+            }
         })
     }
 
@@ -92,8 +94,7 @@ impl<R: Routes> Server<'_, R> {
             }
         };
         if bug::is(Bug::OverlayForgottenEarly) {
-            let reply = MergeReply { number, ok: true, units, dropped, refused: None };
-            out.push_merge_reply(reply);
+            out.push_merge_reply(MergeReply::merged(number, units, dropped));
             return false;
         }
         let reply = Reply::Merge { number, units, dropped };
@@ -103,9 +104,9 @@ impl<R: Routes> Server<'_, R> {
     }
 }
 
-/// Why nothing is merged that other peers decided alone, if that is so: by the settings of this
-/// group, and by whatever its policy has been, none of them would send it.
-pub fn refuses_merges(group: &GroupConfig, model: &dyn Model) -> Option<&'static str> {
+/// Returns the reason why nothing is merged that other peers decided alone, if that is so: by the
+/// settings of this group, and by whatever its policy has been, none of them would send it.
+pub fn reason_to_refuse_merges(group: &GroupConfig, model: &dyn Model) -> Option<&'static str> {
     if group.on_reconnect == OnReconnect::Overwrite {
         return Some("on_reconnect is overwrite: what was decided alone is dropped");
     }
@@ -174,6 +175,7 @@ impl Batch {
             // Elected and not yet serving, or released and not yet replaced: it takes a moment.
             Refused::HandingOver => return self.held.push(id),
             Refused::NoAuthority if kind == RouteKind::HandingOver => return self.held.push(id),
+            // The route knows the next primary, and the caller's peer will in a moment: it asks again.
             Refused::NoAuthority if kind == RouteKind::There => (Refusal::HandingOver, 0),
             Refused::NoAuthority => (Refusal::NoAuthority, 0),
             Refused::Full { what: Bounded::Bytes, bound } => (Refusal::BytesFull, *bound),
@@ -216,6 +218,7 @@ impl Batch {
                 Doubt::Lost => self.refused.push((id, Refusal::OutcomeUnknown, 0)),
             }
         }
+        // Replies wait in the order of decisions, and these come behind later ones.
         self.waiting.sort_by_key(|(_, decided)| decided.position.sequence);
     }
 

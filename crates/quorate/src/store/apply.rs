@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use super::capacity::Amount;
 use super::past_cuts::PastCut;
 use super::shard::{Place, Shard, Stamp};
-use super::{LastCut, Loading, Store, Units, Upkeep};
+use super::{LastCut, Loading, Maintenance, Store, Units};
 use crate::base::bug::{self, Bug};
 use crate::base::id::{GroupTime, Lead, Position, Sequence};
 use crate::model::Value;
@@ -105,9 +105,9 @@ impl Store {
     ///
     /// See [`ApplyError`]; nothing was written.
     pub fn apply(&self, batch: Staged) -> Result<(), ApplyError> {
-        self.adopt_batch(batch, |upkeep, batch| {
+        self.adopt_batch(batch, |maintenance, batch| {
             let group_time = batch.end.group_time.0;
-            let missing_before = upkeep.sweep.missing_before().0;
+            let missing_before = maintenance.sweep.missing_before().0;
             if batch.from.is_some() && group_time < missing_before {
                 return Err(ApplyError::Missing { group_time, missing_before });
             }
@@ -131,30 +131,30 @@ impl Store {
     ///
     /// See [`ApplyError`]; nothing was written.
     pub fn apply_loaded(&self, loading: Loading, end: &BatchEnd) -> Result<(), ApplyError> {
-        let mut upkeep = self.upkeep.lock();
-        if let Err(error) = self.check(&upkeep, None, end) {
+        let mut maintenance = self.maintenance.lock();
+        if let Err(error) = self.check(&maintenance, None, end) {
             self.discard(loading);
             return Err(error);
         }
-        self.replace(&mut upkeep, loading, end);
+        self.replace(&mut maintenance, loading, end);
         Ok(())
     }
 
     fn adopt_batch(
         &self,
         batch: Staged,
-        check: impl FnOnce(&Upkeep, &Staged) -> Result<(), ApplyError>,
+        check: impl FnOnce(&Maintenance, &Staged) -> Result<(), ApplyError>,
     ) -> Result<(), ApplyError> {
-        let mut upkeep = self.upkeep.lock();
+        let mut maintenance = self.maintenance.lock();
         let Staged { from, end, .. } = &batch;
-        self.check(&upkeep, *from, end)?;
-        check(&upkeep, &batch)?;
+        self.check(&maintenance, *from, end)?;
+        check(&maintenance, &batch)?;
         if from.is_none() {
             let mut loading = Loading::default();
             for mut records in batch.records {
                 self.load(&mut loading, &mut records, usize::MAX)?;
             }
-            self.replace(&mut upkeep, loading, &batch.end);
+            self.replace(&mut maintenance, loading, &batch.end);
             while self.drop_discarded() {}
             return Ok(());
         }
@@ -164,7 +164,7 @@ impl Store {
         }
         let sequence = end.position.sequence;
         let told = told(end);
-        upkeep.sweep.note_missing(told);
+        maintenance.sweep.note_missing(told);
         // What a majority had seen before may have been taken back.
         let known = self.commitment.expired_before.load(Ordering::Relaxed);
         let known = known.min(end.group_time.0).max(told.0);
@@ -183,12 +183,12 @@ impl Store {
     }
 
     /// Takes up a state that was loaded, instead of the one held.
-    fn replace(&self, upkeep: &mut Upkeep, loading: Loading, end: &BatchEnd) {
+    fn replace(&self, maintenance: &mut Maintenance, loading: Loading, end: &BatchEnd) {
         let told = told(end);
         self.exchange(loading, end.position.sequence);
         // Whoever does not say what it lacks lacks nothing that lives.
         let missing_before = if told == GroupTime(0) { end.group_time } else { told };
-        upkeep.sweep.reset(missing_before);
+        maintenance.sweep.reset(missing_before);
         self.commitment.expired_before.store(told.0, Ordering::Relaxed);
         self.adopt(end);
     }
@@ -196,13 +196,13 @@ impl Store {
     /// Becomes blank.
     pub fn clear(&self) {
         self.revoke();
-        let mut upkeep = self.upkeep.lock();
+        let mut maintenance = self.maintenance.lock();
         for lane in &self.shards {
             let old = std::mem::take(&mut *lane.0.lock());
             drop(old);
         }
         self.capacity.set(Amount::default());
-        self.order.clear_changed();
+        self.sequence_word.clear_changed();
         *self.commitment.units.lock() = Units::default();
         self.commitment.expired_before.store(0, Ordering::Relaxed);
         *self.commitment.position.lock() = Position::BLANK;
@@ -212,18 +212,18 @@ impl Store {
         self.authority.set_clock(GroupTime(0));
         self.authority.set_lead(Lead::default());
         // Numbers of cuts are never used again, whatever else is forgotten.
-        *upkeep = Upkeep { cuts: upkeep.cuts, ..Upkeep::default() };
+        *maintenance = Maintenance { cuts: maintenance.cuts, ..Maintenance::default() };
         *self.last_cut.lock() = LastCut::default();
     }
 
     fn check(
         &self,
-        upkeep: &Upkeep,
+        maintenance: &Maintenance,
         from: Option<Position>,
         end: &BatchEnd,
     ) -> Result<(), ApplyError> {
         const MAX_SEQUENCE: Sequence = Sequence(1 << 62);
-        if upkeep.is_reigning {
+        if maintenance.is_reigning {
             return Err(ApplyError::Reigning);
         }
         let held = self.position();
@@ -280,7 +280,7 @@ impl Store {
         }
         self.authority.set_clock(end.group_time);
         self.authority.set_lead(end.lead);
-        self.order.clear_changed();
+        self.sequence_word.clear_changed();
         *self.commitment.units.lock() = Units::default();
     }
 }

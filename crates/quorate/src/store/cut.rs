@@ -10,7 +10,7 @@ use parking_lot::MutexGuard;
 use super::cell::KeyRef;
 use super::gather::Gather;
 use super::past_cuts::PastCut;
-use super::{Store, Upkeep};
+use super::{Maintenance, Store};
 use crate::base::bug::{self, Point};
 use crate::base::id::{GroupTime, Lead, Position, Sequence};
 use crate::record::Records;
@@ -53,7 +53,7 @@ pub(super) struct Opened {
 impl Store {
     /// Returns true if anything changed after the last cut.
     pub fn has_changed_since_cut(&self) -> bool {
-        self.order.is_changed()
+        self.sequence_word.is_changed()
     }
 
     /// Takes everything changed after `since` up to an exact cut, and the cells of `repair`
@@ -69,11 +69,11 @@ impl Store {
         repair: &[Bytes],
         max_bytes: usize,
     ) -> Cut {
-        let mut upkeep = self.upkeep.lock();
-        if upkeep.is_reigning {
-            self.order.clear_changed();
+        let mut maintenance = self.maintenance.lock();
+        if maintenance.is_reigning {
+            self.sequence_word.clear_changed();
         }
-        let opened = self.open_cut(&mut upkeep, group_time);
+        let opened = self.open_cut(&mut maintenance, group_time);
         let mut gather = Gather::new(since.0, opened.end, max_bytes);
         let mut repairs: Vec<_> =
             repair.iter().filter_map(|key| Some((self.place(KeyRef::split(key)?), key))).collect();
@@ -91,14 +91,14 @@ impl Store {
             gather.take(&shard, opened.number, mine);
             shard.close(opened.number);
         }
-        self.close_cut(&mut upkeep, &opened, units);
-        self.end_cut(&upkeep, &opened, units, gather)
+        self.close_cut(&mut maintenance, &opened, units);
+        self.end_cut(&maintenance, &opened, units, gather)
     }
 
     /// A cut that has been closed.
     pub(super) fn end_cut(
         &self,
-        upkeep: &Upkeep,
+        maintenance: &Maintenance,
         opened: &Opened,
         units: u128,
         gather: Gather,
@@ -108,24 +108,24 @@ impl Store {
             end: self.position(),
             group_time,
             lead: opened.lead,
-            expired_before: self.expired_before(&upkeep.sweep, group_time),
-            units: if upkeep.is_reigning { units } else { 0 },
+            expired_before: self.expired_before(&maintenance.sweep, group_time),
+            units: if maintenance.is_reigning { units } else { 0 },
             records: gather.finish(),
         }
     }
 
     /// Fixes the end of a cut. From here to [`Store::close_cut`] operations save for it.
-    pub(super) fn open_cut(&self, upkeep: &mut Upkeep, group_time: GroupTime) -> Opened {
-        if !upkeep.is_reigning {
+    pub(super) fn open_cut(&self, maintenance: &mut Maintenance, group_time: GroupTime) -> Opened {
+        if !maintenance.is_reigning {
             let held = self.last_cut.lock();
             let (end, group_time) = (held.position.sequence.0, held.group_time);
             return Opened { number: 0, end, group_time, lead: held.lead };
         }
-        let last_end = upkeep.last_end;
-        let end = self.order.end_epoch(last_end, |end| {
+        let last_end = maintenance.last_end;
+        let end = self.sequence_word.end_epoch(last_end, |end| {
             // A number of its own for every attempt: what was saved for one is void for the next.
-            upkeep.cuts += 1;
-            self.opened.open(upkeep.cuts, end);
+            maintenance.cuts += 1;
+            self.opened.open(maintenance.cuts, end);
         });
         // After the word has moved: the operations before it have published their group times.
         let (group_time, lead) = if end == last_end {
@@ -134,21 +134,21 @@ impl Store {
         } else {
             (self.authority.advance_clock(group_time), self.authority.lead())
         };
-        Opened { number: upkeep.cuts, end, group_time, lead }
+        Opened { number: maintenance.cuts, end, group_time, lead }
     }
 
     /// Ends a cut that every shard has been taken for; it is the position held from now on.
-    pub(super) fn close_cut(&self, upkeep: &mut Upkeep, opened: &Opened, units: u128) {
-        if !upkeep.is_reigning {
+    pub(super) fn close_cut(&self, maintenance: &mut Maintenance, opened: &Opened, units: u128) {
+        if !maintenance.is_reigning {
             return;
         }
         self.opened.close();
-        if opened.end == upkeep.last_end {
+        if opened.end == maintenance.last_end {
             return;
         }
-        upkeep.last_end = opened.end;
-        let expired_before = self.expired_before(&upkeep.sweep, opened.group_time);
-        upkeep.sweep.note_told(expired_before);
+        maintenance.last_end = opened.end;
+        let expired_before = self.expired_before(&maintenance.sweep, opened.group_time);
+        maintenance.sweep.note_told(expired_before);
         let mut past_cuts = self.past_cuts.lock();
         let units = past_cuts.units_before() + units;
         past_cuts.push(PastCut { sequence: opened.end, units, group_time: opened.group_time });
@@ -161,16 +161,16 @@ impl Store {
 
     /// Makes the position held cover everything decided so far.
     /// Returns the units of the reign.
-    pub(super) fn advance(&self, upkeep: &mut MutexGuard<'_, Upkeep>) -> u128 {
+    pub(super) fn advance(&self, maintenance: &mut MutexGuard<'_, Maintenance>) -> u128 {
         let group_time = self.authority.clock();
-        let opened = self.open_cut(upkeep, group_time);
+        let opened = self.open_cut(maintenance, group_time);
         let mut units = 0;
         for lane in &self.shards {
             let mut shard = lane.0.lock();
             units += shard.units_at(opened.number);
             shard.close(opened.number);
         }
-        self.close_cut(upkeep, &opened, units);
+        self.close_cut(maintenance, &opened, units);
         units
     }
 }

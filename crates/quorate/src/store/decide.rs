@@ -178,7 +178,7 @@ impl Store {
                 return self.decide_in_new_room(refused, time, items, model, acknowledge);
             }
         }
-        let sequence = self.order.take();
+        let sequence = self.sequence_word.take();
         let stamp = shard.prepare(self.stamp(sequence));
         if let Some(value) = changed {
             shard.put(place.tag, key, found, value, stamp);
@@ -244,7 +244,7 @@ impl Store {
             };
         }
 
-        let sequence = self.order.take();
+        let sequence = self.sequence_word.take();
         let stamp = self.stamp(sequence);
         for (index, item) in items.iter().enumerate() {
             let shard = locks.shard(index);
@@ -268,7 +268,7 @@ impl Store {
     /// caller holds its shards' locks.
     #[inline]
     fn unchanged(&self, answer: Answer, context: DecideContext) -> Decided {
-        let position = self.position_of(self.order.take());
+        let position = self.position_of(self.sequence_word.take());
         Decided { answer, position, context, must_wait: false, wake: false, changed: false }
     }
 
@@ -285,7 +285,7 @@ impl Store {
             Acknowledge::Majority => true,
             Acknowledge::Primary => self.is_beyond_bound(),
         };
-        let wake = self.order.note_change();
+        let wake = self.sequence_word.note_change();
         Decided { answer, position, context, must_wait, wake, changed: true }
     }
 
@@ -294,7 +294,7 @@ impl Store {
     pub(super) fn account(&self, shard: &mut Shard, units: u64) {
         let max_unpublished = self.commitment.max_unpublished.load(Ordering::Relaxed);
         if let Some(units) = shard.account(units, max_unpublished) {
-            self.order.publish(units);
+            self.sequence_word.publish(units);
         }
     }
 
@@ -303,7 +303,7 @@ impl Store {
     #[inline]
     fn is_beyond_bound(&self) -> bool {
         let bound = self.commitment.max_unreplicated.load(Ordering::Relaxed);
-        self.order.outstanding() > bound && !bug::is(Bug::CapIgnored)
+        self.sequence_word.outstanding() > bound && !bug::is(Bug::CapIgnored)
     }
 
     /// The position of an operation of this reign.

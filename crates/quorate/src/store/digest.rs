@@ -51,12 +51,12 @@ impl Store {
     ///
     /// For operators and tests: the next cut waits for it, some 40 ms for a million cells.
     pub fn digest(&self) -> Digest {
-        let mut upkeep = self.upkeep.lock();
+        let mut maintenance = self.maintenance.lock();
         // Does not clear the note of changes: the sender has still to be told of them.
-        let opened = self.open_cut(&mut upkeep, self.authority.clock());
+        let opened = self.open_cut(&mut maintenance, self.authority.clock());
         let mut digest = Digest::default();
         let units = self.digest_shards(&opened, &mut digest, |_| {});
-        self.close_cut(&mut upkeep, &opened, units);
+        self.close_cut(&mut maintenance, &opened, units);
         digest.position = self.position();
         digest
     }
@@ -68,17 +68,17 @@ impl Store {
         since: Sequence,
         max_bytes: usize,
     ) -> (Cut, Digest) {
-        let mut upkeep = self.upkeep.lock();
-        if upkeep.is_reigning {
-            self.order.clear_changed();
+        let mut maintenance = self.maintenance.lock();
+        if maintenance.is_reigning {
+            self.sequence_word.clear_changed();
         }
-        let opened = self.open_cut(&mut upkeep, group_time);
+        let opened = self.open_cut(&mut maintenance, group_time);
         let mut gather = Gather::new(since.0, opened.end, max_bytes);
         let mut digest = Digest::default();
         let gather_all = |shard: &Shard| gather.take(shard, opened.number, &[]);
         let units = self.digest_shards(&opened, &mut digest, gather_all);
-        self.close_cut(&mut upkeep, &opened, units);
-        let cut = self.end_cut(&upkeep, &opened, units, gather);
+        self.close_cut(&mut maintenance, &opened, units);
+        let cut = self.end_cut(&maintenance, &opened, units, gather);
         digest.position = cut.end;
         (cut, digest)
     }

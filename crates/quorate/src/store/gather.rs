@@ -77,7 +77,7 @@ impl super::Store {
     /// `None` if they are more than `max`: then everything must be copied anew.
     pub fn keys_since(&self, since: Sequence, max: usize) -> Option<Vec<Bytes>> {
         // No cell comes or goes meanwhile.
-        let upkeep = self.upkeep.lock();
+        let maintenance = self.maintenance.lock();
         let mut keys = Packer::default();
         for lane in &self.shards {
             let shard = lane.0.lock();
@@ -88,7 +88,7 @@ impl super::Store {
                 keys.push(shard.slots.get(at).key.bytes(), None);
             }
         }
-        drop(upkeep);
+        drop(maintenance);
         Some(keys.finish().keys().collect())
     }
 }

@@ -217,7 +217,7 @@ impl Store {
             is_recorded,
             position: self.position_of(sequence),
             context,
-            wake: self.order.note_change(),
+            wake: self.sequence_word.note_change(),
         }))
     }
 
@@ -239,7 +239,7 @@ impl Store {
     }
 
     fn write_all(&self, locks: &mut Guards<'_>, targets: &[Target<'_>]) -> u64 {
-        let sequence = self.order.take();
+        let sequence = self.sequence_word.take();
         let stamp = self.stamp(sequence);
         for Target { key, place, found, change } in targets {
             let shard = lock_of(locks, *place);

@@ -84,11 +84,11 @@ pub struct Store {
     shards: Box<[Lane]>,
     authority: Authority,
     opened: OpenCut,
-    order: SequenceWord,
+    sequence_word: SequenceWord,
     commitment: Commitment,
     capacity: Capacity,
     last_cut: Mutex<LastCut>,
-    upkeep: Mutex<Upkeep>,
+    maintenance: Mutex<Maintenance>,
     past_cuts: Mutex<PastCuts>,
     discarded: Mutex<Discarded>,
 }
@@ -109,10 +109,11 @@ struct LastCut {
     meta: Meta,
 }
 
-/// What whoever looks after the store knows. Its lock is taken before any shard's and may be held
-/// for long, by a digest; that of [`LastCut`] and the others only for a moment.
+/// State that only the owner of the store changes: its reign, its cuts, its sweep. Its lock is taken
+/// before any shard's and may be held for long, by a digest; that of [`LastCut`] and the others only
+/// for a moment.
 #[derive(Default)]
-struct Upkeep {
+struct Maintenance {
     is_reigning: bool,
     /// Where the last epoch was ended.
     last_end: u64,
@@ -166,14 +167,14 @@ impl Store {
             shards: (0..shards).map(|_| Lane::default()).collect(),
             authority: Authority::default(),
             opened: OpenCut::default(),
-            order: SequenceWord::default(),
+            sequence_word: SequenceWord::default(),
             commitment: Commitment {
                 max_unreplicated: AtomicU64::new(u64::MAX),
                 ..Commitment::default()
             },
             capacity: Capacity::new(&bounds),
             last_cut: Mutex::default(),
-            upkeep: Mutex::default(),
+            maintenance: Mutex::default(),
             past_cuts: Mutex::default(),
             discarded: Mutex::default(),
         }
@@ -202,11 +203,11 @@ impl Store {
     /// Replaces the replicated state other than cells; for the state machine only. While this peer
     /// reigns it is a change: the next cut has a new position.
     pub fn set_meta(&self, meta: Meta) {
-        let upkeep = self.upkeep.lock();
+        let maintenance = self.maintenance.lock();
         self.last_cut.lock().meta = meta;
-        if upkeep.is_reigning {
-            self.order.take();
-            self.order.note_change();
+        if maintenance.is_reigning {
+            self.sequence_word.take();
+            self.sequence_word.note_change();
         }
     }
 

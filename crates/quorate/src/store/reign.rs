@@ -19,7 +19,7 @@ impl Store {
     /// `group_time` by the steady clock.
     pub fn begin_reign(&self, ballot: Ballot, group_time: GroupTime) {
         self.end_reign();
-        let mut upkeep = self.upkeep.lock();
+        let mut maintenance = self.maintenance.lock();
         let mut held = self.last_cut.lock();
         assert!(
             ballot > held.position.ballot || bug::is_any(),
@@ -32,8 +32,8 @@ impl Store {
             lane.0.lock().begin_reign();
         }
         *self.commitment.units.lock() = Units::default();
-        self.order.set_outstanding(self.max_unpublished());
-        self.order.begin(boundary);
+        self.sequence_word.set_outstanding(self.max_unpublished());
+        self.sequence_word.begin(boundary);
 
         // What is shared with other histories ends where this state was adopted, not at the
         // boundary: an older primary may have gone on alone up to there and further.
@@ -43,11 +43,11 @@ impl Store {
         let excess = history.len().saturating_sub(MAX_HISTORY);
         history.drain(..excess);
 
-        upkeep.is_reigning = true;
+        maintenance.is_reigning = true;
         // Of what the followers were told before nothing is known here.
-        upkeep.sweep.note_told(GroupTime(0));
+        maintenance.sweep.note_told(GroupTime(0));
         self.authority.set_reigning(true);
-        upkeep.last_end = boundary;
+        maintenance.last_end = boundary;
         let mut past_cuts = self.past_cuts.lock();
         let units = past_cuts.begin_reign();
         past_cuts.push(PastCut { sequence: after.0, units, group_time: held.group_time });
@@ -115,15 +115,15 @@ impl Store {
     /// Ends the reign; the position returned covers everything decided here.
     pub fn end_reign(&self) -> Position {
         self.revoke();
-        let mut upkeep = self.upkeep.lock();
-        if upkeep.is_reigning {
-            self.order.clear_changed();
-            let units = self.advance(&mut upkeep);
+        let mut maintenance = self.maintenance.lock();
+        if maintenance.is_reigning {
+            self.sequence_word.clear_changed();
+            let units = self.advance(&mut maintenance);
             self.commitment.units.lock().ended = units;
-            upkeep.is_reigning = false;
+            maintenance.is_reigning = false;
             self.authority.set_reigning(false);
         }
-        drop(upkeep);
+        drop(maintenance);
         self.position()
     }
 
@@ -180,7 +180,7 @@ impl Store {
         let mut known = self.commitment.units.lock();
         let more = units.saturating_sub(known.committed);
         known.committed += more;
-        if !self.order.settle(more) {
+        if !self.sequence_word.settle(more) {
             self.count_outstanding(known.committed);
         }
     }
@@ -192,7 +192,7 @@ impl Store {
         let shards: Vec<_> = self.shards.iter().map(|lane| lane.0.lock()).collect();
         let published: u128 = shards.iter().map(|shard| shard.published()).sum();
         let outstanding = (published + self.max_unpublished()).saturating_sub(committed);
-        self.order.set_outstanding(outstanding);
+        self.sequence_word.set_outstanding(outstanding);
     }
 
     /// Units decided in this reign, or the last, that a majority does not hold; `u64::MAX` if they
@@ -211,7 +211,7 @@ impl Store {
         let max_unpublished = max_unreplicated / 16 / shards;
         self.commitment.max_unpublished.store(max_unpublished, Ordering::Relaxed);
         self.commitment.max_unreplicated.store(max_unreplicated, Ordering::Relaxed);
-        self.order.set_outstanding(self.max_unpublished());
+        self.sequence_word.set_outstanding(self.max_unpublished());
     }
 
     /// Units that all shards together may keep to themselves.
@@ -224,7 +224,7 @@ impl Store {
     /// wait.
     pub fn is_bound_near(&self) -> bool {
         let bound = self.commitment.max_unreplicated.load(Ordering::Relaxed);
-        self.order.outstanding() > bound / 2
+        self.sequence_word.outstanding() > bound / 2
     }
 
     fn decided_units(&self) -> u128 {

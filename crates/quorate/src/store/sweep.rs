@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::cell::KeyRef;
-use super::{Store, Upkeep};
+use super::{Maintenance, Store};
 use crate::base::bug::{self, Bug};
 use crate::base::id::{GroupTime, Time, nanos};
 
@@ -98,17 +98,17 @@ impl Sweep {
 impl Store {
     /// Removes up to `max` expired cells, looking at a bounded number; returns how many went.
     pub fn sweep(&self, max: usize) -> usize {
-        self.remove_expired(&mut self.upkeep.lock(), max)
+        self.remove_expired(&mut self.maintenance.lock(), max)
     }
 
-    /// Removes expired cells under the upkeep's lock: no cut is open while it is held.
-    fn remove_expired(&self, upkeep: &mut Upkeep, max: usize) -> usize {
+    /// Removes expired cells under the maintenance's lock: no cut is open while it is held.
+    fn remove_expired(&self, maintenance: &mut Maintenance, max: usize) -> usize {
         let expired_before = self.droppable();
         let mut removed = 0;
         let mut looks = max.saturating_mul(LOOKS_PER_CELL);
         let mut shards = 0;
         while removed < max && looks > 0 && shards <= self.shards.len() {
-            let sweep = &mut upkeep.sweep;
+            let sweep = &mut maintenance.sweep;
             let step = MAX_STEP.min(looks);
             let (seen, gone, is_end) = self.sweep_step(sweep, expired_before, step, max - removed);
             removed += gone;
@@ -170,7 +170,7 @@ impl Store {
     /// As if cells had been dropped that expired then, for tests.
     #[cfg(test)]
     pub(crate) fn miss_before(&self, time: GroupTime) {
-        self.upkeep.lock().sweep.note_missing(time);
+        self.maintenance.lock().sweep.note_missing(time);
     }
 
     /// Cells that had expired by then may go. Never after the group time of the position held: what
@@ -196,20 +196,20 @@ impl Store {
     /// last cut: cells have expired that go only when a majority holds a later one, or some have
     /// gone, or may go, of which followers were not told.
     pub fn is_time_due(&self, now: GroupTime) -> bool {
-        self.is_due(&self.upkeep.lock(), now)
+        self.is_due(&self.maintenance.lock(), now)
     }
 
     /// Makes the next cut one of its own, so that its group time is held and told; returns true if
     /// that is the first change since the last cut. Where this peer does not reign nothing is done.
     pub fn pass_time(&self) -> bool {
-        self.begin_cut(&self.upkeep.lock())
+        self.begin_cut(&self.maintenance.lock())
     }
 
-    fn is_due(&self, upkeep: &Upkeep, now: GroupTime) -> bool {
-        if !upkeep.is_reigning || self.order.is_changed() {
+    fn is_due(&self, maintenance: &Maintenance, now: GroupTime) -> bool {
+        if !maintenance.is_reigning || self.sequence_word.is_changed() {
             return false;
         }
-        let sweep = &upkeep.sweep;
+        let sweep = &maintenance.sweep;
         let shards = self.shards.iter().map(|lane| lane.0.lock().soonest);
         let Soonest(soonest) = shards.fold(sweep.before, Soonest::min);
         let is_waited_for = soonest <= now && self.group_time() < soonest;
@@ -217,12 +217,12 @@ impl Store {
         is_waited_for || is_untold || sweep.missing_before > sweep.told
     }
 
-    fn begin_cut(&self, upkeep: &Upkeep) -> bool {
-        if !upkeep.is_reigning {
+    fn begin_cut(&self, maintenance: &Maintenance) -> bool {
+        if !maintenance.is_reigning {
             return false;
         }
-        self.order.take();
-        self.order.note_change()
+        self.sequence_word.take();
+        self.sequence_word.note_change()
     }
 
     /// Removes expired cells for an operation that has found no room; returns true if any went. If
@@ -235,18 +235,18 @@ impl Store {
         let Ok(context) = self.authority.admit(time) else { return false };
         let now = context.steady();
         // Whoever has it makes a cut, or removes cells already.
-        let Some(mut upkeep) = self.upkeep.try_lock() else { return false };
-        if now < upkeep.sweep.next_look {
+        let Some(mut maintenance) = self.maintenance.try_lock() else { return false };
+        if now < maintenance.sweep.next_look {
             return false;
         }
-        let is_made = self.remove_expired(&mut upkeep, ROOM_CELLS) > 0;
+        let is_made = self.remove_expired(&mut maintenance, ROOM_CELLS) > 0;
         if !is_made {
-            upkeep.sweep.next_look = now.after(LOOK_PAUSE);
-            if self.is_due(&upkeep, now) {
+            maintenance.sweep.next_look = now.after(LOOK_PAUSE);
+            if self.is_due(&maintenance, now) {
                 // Whoever ends the authority passes through every lock: after that no sequence is
                 // taken.
                 let _barrier = self.lock(0);
-                if self.authority.admit(time).is_ok() && self.begin_cut(&upkeep) {
+                if self.authority.admit(time).is_ok() && self.begin_cut(&maintenance) {
                     self.capacity.ask_to_wake();
                 }
             }

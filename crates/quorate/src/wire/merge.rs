@@ -41,6 +41,16 @@ impl MergeReply {
     pub fn not_yet(number: u64) -> Self {
         Self { number, ok: false, units: 0, dropped: 0, refused: None }
     }
+
+    /// A majority holds the merge.
+    pub fn merged(number: u64, units: u64, dropped: u64) -> Self {
+        Self { number, ok: true, units, dropped, refused: None }
+    }
+
+    /// It will never be merged, for this reason.
+    pub fn refused(number: u64, reason: impl Into<String>) -> Self {
+        Self { refused: Some(reason.into()), ..Self::not_yet(number) }
+    }
 }
 
 impl From<&Merge> for proto::Merge {

@@ -80,6 +80,7 @@ impl Routing {
         if *route == Route::Nowhere && self.kind() != RouteKind::Nowhere {
             self.alone_since.store(now.0, Ordering::Relaxed);
         }
+        // The reign before the kind: whoever finds that calls are decided here finds its reign.
         *self.newest_reign.write() = route.newest_reign();
         self.kind.store(route.kind() as u8, Ordering::Release);
         self.version.send_modify(|version| *version += 1);
