@@ -148,8 +148,8 @@ impl DecideContext {
         self.steady
     }
 
-    /// Returns what the calendar will show when the steady clock shows `steady`, if it is not put forward
-    /// meanwhile; never, of never. For [`Value::expires`].
+    /// Returns what the calendar will show when the steady clock shows `steady`, if it is not put
+    /// forward meanwhile; never, of never. For [`Value::expires`].
     #[inline]
     pub fn by_calendar(self, steady: GroupTime) -> GroupTime {
         if steady == GroupTime::MAX { steady } else { self.lead.by_calendar(steady) }
@@ -167,8 +167,8 @@ impl DecideContext {
         Some((GroupTime(latest.0.saturating_sub(grown.min(self.lead.nanos))), latest))
     }
 
-    /// Returns what the steady clock shows when the calendar shows `now`; never, of never. The other
-    /// way round than [`DecideContext::by_calendar`].
+    /// Returns what the steady clock shows when the calendar shows `now`; never, of never. The
+    /// other way round than [`DecideContext::by_calendar`].
     #[inline]
     pub fn by_steady(self, now: GroupTime) -> GroupTime {
         if now == GroupTime::MAX {
@@ -233,9 +233,10 @@ pub trait Model: Any + Send + Sync {
         mode
     }
 
-    /// Returns true if any peer of a group in this mode may decide anything alone, or may have before
-    /// the policy was changed: whoever is cut off goes on by the one that it has. Where none may,
-    /// nobody is taken at its word that it did: what it wants to have merged is refused, for good.
+    /// Returns true if any peer of a group in this mode may decide anything alone, or may have
+    /// before the policy was changed: whoever is cut off goes on by the one that it has. Where none
+    /// may, nobody is taken at its word that it did: what it wants to have merged is refused, for
+    /// good.
     fn may_decide_alone(&self, mode: Mode) -> bool {
         mode == Mode::Relaxed
     }
@@ -257,8 +258,8 @@ pub trait Model: Any + Send + Sync {
     }
 
     /// Returns true if the operation of this answer, which changed nothing, might be answered
-    /// otherwise if it came by `time` later. It is decided once more then, by a reading of the clock that does
-    /// not lag.
+    /// otherwise if it came by `time` later. It is decided once more then, by a reading of the
+    /// clock that does not lag.
     ///
     /// What is decided by a single cell is decided by a cheap reading of the clock at first, which
     /// lags by a few milliseconds: somebody who was told to wait, and has waited as long, would be

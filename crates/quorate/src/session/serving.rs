@@ -175,7 +175,8 @@ impl Batch {
             // Elected and not yet serving, or released and not yet replaced: it takes a moment.
             Refused::HandingOver => return self.held.push(id),
             Refused::NoAuthority if kind == RouteKind::HandingOver => return self.held.push(id),
-            // The route knows the next primary, and the caller's peer will in a moment: it asks again.
+            // The route knows the next primary, and the caller's peer will in a moment: it asks
+            // again.
             Refused::NoAuthority if kind == RouteKind::There => (Refusal::HandingOver, 0),
             Refused::NoAuthority => (Refusal::NoAuthority, 0),
             Refused::Full { what: Bounded::Bytes, bound } => (Refusal::BytesFull, *bound),

@@ -109,9 +109,9 @@ struct LastCut {
     meta: Meta,
 }
 
-/// State that only the owner of the store changes: its reign, its cuts, its sweep. Its lock is taken
-/// before any shard's and may be held for long, by a digest; that of [`LastCut`] and the others only
-/// for a moment.
+/// State that only the owner of the store changes: its reign, its cuts, its sweep. Its lock is
+/// taken before any shard's and may be held for long, by a digest; that of [`LastCut`] and the
+/// others only for a moment.
 #[derive(Default)]
 struct Maintenance {
     is_reigning: bool,
