@@ -14,13 +14,13 @@ use std::collections::BTreeMap;
 use quorate::Ballot;
 
 use crate::check::Check;
-use crate::words::call::PeerStart;
+use crate::words::call::ProcessId;
 use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]
 pub(super) struct OneDecider {
-    primaries: BTreeMap<Ballot, PeerStart>,
+    primaries: BTreeMap<Ballot, ProcessId>,
     newest: Ballot,
 }
 
@@ -39,7 +39,7 @@ impl Check for OneDecider {
             Seen::Authority { peer } => alone(world, *peer),
             Seen::Reign { peer, ballot, .. } => {
                 let Some(process) = world.process(*peer) else { return Ok(()) };
-                let primary = PeerStart { peer: *peer, incarnation: process.incarnation };
+                let primary = ProcessId { peer: *peer, incarnation: process.incarnation };
                 let first = self.primaries.entry(*ballot).or_insert(primary);
                 if *first == primary {
                     return Ok(());

@@ -13,14 +13,14 @@ use quorate::{Ballot, Event as GroupEvent, Position, Sequence};
 
 use crate::check::Check;
 use crate::model::reference::Reign;
-use crate::words::call::PeerStart;
+use crate::words::call::ProcessId;
 use crate::words::seen::Seen;
 use crate::world::World;
 
 #[derive(Debug, Default)]
 pub(super) struct PrimaryLoss {
     /// Units that each incarnation has reported as given up.
-    reported: BTreeMap<PeerStart, u128>,
+    reported: BTreeMap<ProcessId, u128>,
 }
 
 impl Check for PrimaryLoss {
@@ -32,7 +32,7 @@ impl Check for PrimaryLoss {
         if let Seen::Event { peer, event: GroupEvent::ChangesLost { units, .. } } = seen
             && let Some(process) = world.process(*peer)
         {
-            let start = PeerStart { peer: *peer, incarnation: process.incarnation };
+            let start = ProcessId { peer: *peer, incarnation: process.incarnation };
             *self.reported.entry(start).or_default() += u128::from(*units);
         }
         Ok(())
@@ -43,7 +43,7 @@ impl Check for PrimaryLoss {
         let tip = Position { ballot: newest, sequence: Sequence(u64::MAX) };
         let kept: BTreeMap<Ballot, Sequence> =
             world.history().path(tip).map(|end| (end.ballot, end.sequence)).collect();
-        let mut lost: BTreeMap<PeerStart, u128> = BTreeMap::new();
+        let mut lost: BTreeMap<ProcessId, u128> = BTreeMap::new();
         let same = world.history().reigns().filter(|(b, _)| world.history().are_kin(*b, newest));
         for (ballot, reign) in same {
             let fork = kept.get(&ballot).copied().unwrap_or_default();

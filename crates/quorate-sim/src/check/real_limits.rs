@@ -18,7 +18,7 @@ use crate::base::clock::nanos;
 use crate::check::Check;
 use crate::model::operation;
 use crate::model::real::{LEASE, MAX, PERMITS, RAISED, WINDOW, first_window, is_of};
-use crate::words::call::{Done, PeerStart};
+use crate::words::call::{Done, ProcessId};
 use crate::words::operation::Kind;
 use crate::words::seen::Seen;
 use crate::world::World;
@@ -84,7 +84,7 @@ impl Check for RealLimits {
 
 /// Most units of a window by the limits of a peer as they are; the most that there ever are, if it
 /// has ended.
-pub(super) fn max_at(world: &World, decider: PeerStart) -> u64 {
+pub(super) fn max_at(world: &World, decider: ProcessId) -> u64 {
     let process =
         world.process(decider.peer).filter(|process| process.incarnation == decider.incarnation);
     process.map_or(RAISED, |process| process.model.max(&first_window()))

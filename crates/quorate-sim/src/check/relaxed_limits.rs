@@ -30,7 +30,7 @@ use crate::check::real_limits::max_at;
 use crate::model::operation;
 use crate::model::real::{WINDOW, is_of};
 use crate::model::reference::is_live;
-use crate::words::call::PeerStart;
+use crate::words::call::ProcessId;
 use crate::words::merge::{Cells, MergeId};
 use crate::words::operation::Kind;
 use crate::words::seen::Seen;
@@ -41,7 +41,7 @@ type Key = Vec<u8>;
 #[derive(Debug, Default)]
 pub(super) struct RelaxedLimits {
     /// The decisions that peers have made alone and not forgotten.
-    alone: BTreeMap<PeerStart, Alone>,
+    alone: BTreeMap<ProcessId, Alone>,
     /// The units that primaries have counted, by founding and position.
     counted: BTreeMap<(Ballot, Position), Counted>,
     /// Windows of which units were reserved or settled: some may have been given back.
@@ -177,7 +177,7 @@ impl RelaxedLimits {
     ) -> Result<(), String> {
         let Some(alone) = self.of(world, peer) else { return Ok(()) };
         let incarnation = world.ops()[op].incarnation;
-        let part = world.plan().real.part(max_at(world, PeerStart { peer, incarnation }));
+        let part = world.plan().real.part(max_at(world, ProcessId { peer, incarnation }));
         for (key, units) in window_units(world, op, &answer) {
             let count = alone.counts.entry(key).or_default();
             let start = start_of(context);
@@ -236,7 +236,7 @@ impl RelaxedLimits {
 
     fn of(&mut self, world: &World, peer: usize) -> Option<&mut Alone> {
         let incarnation = world.process(peer)?.incarnation;
-        Some(self.alone.entry(PeerStart { peer, incarnation }).or_default())
+        Some(self.alone.entry(ProcessId { peer, incarnation }).or_default())
     }
 
     fn seal(&mut self, world: &World, peer: usize, entries: &[(Bytes, Delta)]) {

@@ -13,7 +13,7 @@ use quorate::internal::store::Decided;
 use quorate::{Ballot, Bounded, DecideError, Position, Time};
 
 use crate::network::packet::ConnectionId;
-use crate::words::call::PeerStart;
+use crate::words::call::ProcessId;
 
 /// Calls by number, and what each waits for.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(crate) struct Calls {
     /// They wait for the route to change, or for their pause to end.
     held: BTreeSet<usize>,
     /// They wait for the reply of a primary, over a connection.
-    sent: BTreeMap<usize, (PeerStart, ConnectionId)>,
+    sent: BTreeMap<usize, (ProcessId, ConnectionId)>,
     /// They wait until a majority holds what was decided for them.
     waiting: CommitQueue<(usize, Decided)>,
 }
@@ -119,7 +119,7 @@ impl Calls {
     }
 
     /// Notes that a call is sent; false if too many wait.
-    pub(crate) fn send(&mut self, op: usize, to: PeerStart, over: ConnectionId) -> bool {
+    pub(crate) fn send(&mut self, op: usize, to: ProcessId, over: ConnectionId) -> bool {
         let may_wait = self.enter(op);
         if may_wait {
             self.sent.insert(op, (to, over));
@@ -128,7 +128,7 @@ impl Calls {
     }
 
     /// Returns true if the call waits for a reply of that process, and does not any more.
-    pub(crate) fn take_sent(&mut self, op: usize, to: PeerStart) -> bool {
+    pub(crate) fn take_sent(&mut self, op: usize, to: ProcessId) -> bool {
         let is_sent = self.sent.get(&op).is_some_and(|(primary, _)| *primary == to);
         if is_sent {
             self.sent.remove(&op);
@@ -138,7 +138,7 @@ impl Calls {
     }
 
     /// The calls that wait for a reply, whose it is, and the connection that it comes over.
-    pub(crate) fn sent(&self) -> impl Iterator<Item = (usize, PeerStart, ConnectionId)> {
+    pub(crate) fn sent(&self) -> impl Iterator<Item = (usize, ProcessId, ConnectionId)> {
         self.sent.iter().map(|(op, (to, over))| (*op, *to, *over))
     }
 

@@ -57,9 +57,9 @@ impl HostDisk {
     }
 }
 
-/// An order to the storage thread of a process.
+/// A task for the storage thread of a process.
 #[derive(Debug)]
-pub(crate) enum Order {
+pub(crate) enum StorageTask {
     Save(HardState),
     Append { number: u64, batch: Staged },
     EndSnapshot { records: Records, end: BatchEnd },
@@ -69,7 +69,7 @@ pub(crate) enum Order {
 #[derive(Debug)]
 pub(crate) struct StorageThread {
     pub(crate) storage: Storage,
-    pub(crate) orders: VecDeque<Order>,
+    pub(crate) tasks: VecDeque<StorageTask>,
     pub(crate) is_busy: bool,
     pub(crate) has_failed: bool,
     pub(crate) snapshot: Snapshot,
@@ -86,21 +86,21 @@ impl StorageThread {
     /// Does all that has been ordered, and syncs once.
     pub(crate) fn round(&mut self, disk: &mut HostDisk, syncs: bool) -> Result<Round, DiskError> {
         let mut round = Round::default();
-        while let Some(order) = self.orders.pop_front() {
-            match order {
-                Order::Save(hard) => {
+        while let Some(task) = self.tasks.pop_front() {
+            match task {
+                StorageTask::Save(hard) => {
                     disk.tried = hard.clone();
                     self.storage.save(hard.clone())?;
                     disk.saved = hard;
                     round.is_saved = true;
                 }
-                Order::Append { number, batch } => {
+                StorageTask::Append { number, batch } => {
                     disk.ends.push(batch.end.position);
                     self.storage.append(&batch)?;
                     disk.written = disk.ends.len() - 1;
                     round.appended = Some(number);
                 }
-                Order::EndSnapshot { records, end } => {
+                StorageTask::EndSnapshot { records, end } => {
                     if self.snapshot.end(&mut self.storage, &records, end)? {
                         disk.synced = disk.written;
                     }

@@ -21,7 +21,7 @@ use crate::host::disk::StorageThread;
 use crate::model::SimModel;
 use crate::model::reference::Follower;
 use crate::network::packet::ConnectionId;
-use crate::words::call::PeerStart;
+use crate::words::call::ProcessId;
 use crate::words::merge::Cells;
 
 /// One incarnation.
@@ -52,7 +52,7 @@ pub(crate) struct Process {
     /// The calls made here that have not ended.
     pub(crate) calls: Calls,
     /// The calls and merges of others that are not answered.
-    pub(crate) served: BTreeMap<PeerStart, Replying>,
+    pub(crate) served: BTreeMap<ProcessId, Replying>,
     /// Calls that may wait here.
     pub(crate) budget: Arc<Budget>,
     pub(crate) merging: Merging,

@@ -17,7 +17,7 @@ use quorate::{
 };
 
 use crate::model::SimModel;
-use crate::words::call::PeerStart;
+use crate::words::call::ProcessId;
 use crate::words::merge::{Cells, MergeId};
 
 /// All reigns of a run.
@@ -41,7 +41,7 @@ impl History {
     pub(crate) fn begin(
         &mut self,
         ballot: Ballot,
-        primary: PeerStart,
+        primary: ProcessId,
         parent: Option<Position>,
         is_founding: bool,
         cells: Cells,
@@ -259,7 +259,7 @@ impl History {
 /// One primary's reign.
 #[derive(Debug)]
 pub(crate) struct Reign {
-    pub(crate) primary: PeerStart,
+    pub(crate) primary: ProcessId,
     /// The position that it took over; `None` if it was founded blank.
     pub(crate) parent: Option<Position>,
     /// The ballot of the founding that it goes back to without any loss allowed in between.

@@ -18,7 +18,7 @@ use crate::base::clock::Moment;
 use crate::base::random::Random;
 use crate::network::packet::{ConnectionId, Packet, Payload};
 use crate::network::style::Style;
-use crate::words::call::PeerStart;
+use crate::words::call::ProcessId;
 
 /// State of one end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub(crate) struct End {
 
 impl End {
     /// The end of a process, which opens at that moment.
-    fn opening(start: PeerStart, opens: Moment) -> Self {
+    fn opening(start: ProcessId, opens: Moment) -> Self {
         Self {
             peer: start.peer,
             incarnation: start.incarnation,
@@ -198,8 +198,8 @@ impl Network {
     pub(crate) fn connect(
         &mut self,
         now: Moment,
-        dialer: PeerStart,
-        listener: PeerStart,
+        dialer: ProcessId,
+        listener: ProcessId,
     ) -> (ConnectionId, [Moment; 2]) {
         let [dials, listens] = self.handshake(now, dialer.peer, listener.peer);
         self.connections.push([End::opening(dialer, dials), End::opening(listener, listens)]);

@@ -2,7 +2,7 @@
 
 use super::Scenario;
 use super::script::{FIRST, ms, plan};
-use crate::words::call::PeerStart;
+use crate::words::call::ProcessId;
 use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[
@@ -39,8 +39,8 @@ fn crossed(world: &mut World) {
     for slow in [ms(60), ms(0)] {
         world.slow_path(FIRST, 2, slow);
         if let (Some(here), Some(there)) = (world.process(2), world.process(FIRST)) {
-            let dialer = PeerStart { peer: 2, incarnation: here.incarnation };
-            let listener = PeerStart { peer: FIRST, incarnation: there.incarnation };
+            let dialer = ProcessId { peer: 2, incarnation: here.incarnation };
+            let listener = ProcessId { peer: FIRST, incarnation: there.incarnation };
             world.connect(dialer, listener);
         }
     }

@@ -1,5 +1,7 @@
 //! Decisions of a primary that nobody else holds, and of a relaxed peer alone.
 
+use std::time::Duration;
+
 use quorate::{Acknowledge, Mode};
 
 use super::Scenario;
@@ -177,42 +179,37 @@ fn settled_once(world: &mut World) {
     }
 }
 
-/// The primary merges what a peer decided alone, and dies before anyone else holds it.
-fn merge_that_is_lost(world: &mut World) {
+/// A peer decides alone, comes back to a primary that keeps to itself what it merges, and stays for
+/// a while.
+fn merge_kept_to_itself(world: &mut World, length: Duration) {
     world.found();
     world.part(&[2], &[0, 1]);
     world.wait(ms(15_000));
     world.count(2, 5);
     world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]));
     world.join(&[2], &[0, 1]);
-    world.wait(ms(3_000));
+    world.wait(length);
+}
+
+/// The primary merges what a peer decided alone, and dies before anyone else holds it.
+fn merge_that_is_lost(world: &mut World) {
+    merge_kept_to_itself(world, ms(3_000));
     world.kill(FIRST, true);
     world.wait(ms(15_000));
 }
 
-/// The primary merges what a peer decided alone, says after a while that it does not know whether a
-/// majority holds it, and dies before anyone else does.
+/// The primary says after a while that it does not know whether a majority holds a merge, and dies
+/// before anyone does.
 fn merge_that_waits(world: &mut World) {
-    world.found();
-    world.part(&[2], &[0, 1]);
-    world.wait(ms(15_000));
-    world.count(2, 5);
-    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]));
-    world.join(&[2], &[0, 1]);
-    world.wait(world.plan().group.io_timeout + ms(3_000));
+    let length = relaxed().group.io_timeout + ms(3_000);
+    merge_kept_to_itself(world, length);
     world.kill(FIRST, true);
     world.wait(ms(15_000));
 }
 
 /// The primary's answer to a merge is late: the merge comes again.
 fn merge_sent_again(world: &mut World) {
-    world.found();
-    world.part(&[2], &[0, 1]);
-    world.wait(ms(15_000));
-    world.count(2, 5);
-    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]));
-    world.join(&[2], &[0, 1]);
-    world.wait(ms(4_000));
+    merge_kept_to_itself(world, ms(4_000));
     world.clear_filters();
     world.wait(ms(4_000));
 }

@@ -8,7 +8,7 @@ use quorate::{Answer, DecideContext, GroupTime, Incarnation, Position, Time};
 
 /// One start of a peer: its index, and the incarnation that it runs as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct PeerStart {
+pub(crate) struct ProcessId {
     pub(crate) peer: usize,
     pub(crate) incarnation: Incarnation,
 }
@@ -54,26 +54,26 @@ impl Done {
 
 /// What a primary has to say to one other process.
 #[derive(Debug, Default)]
-pub(crate) struct Said(pub(crate) Vec<Saying>);
+pub(crate) struct PrimaryReplies(pub(crate) Vec<PrimaryReply>);
 
 /// One reply.
 #[derive(Debug)]
-pub(crate) enum Saying {
+pub(crate) enum PrimaryReply {
     Decided { op: usize, answer: Answer, position: Position },
     Refused { op: usize, refusal: Refusal, bound: u64 },
     Merge(MergeReply),
 }
 
-impl Replies for Said {
+impl Replies for PrimaryReplies {
     fn push_decided(&mut self, id: u32, answer: &Answer, position: Position, _at: GroupTime) {
-        self.0.push(Saying::Decided { op: id as usize, answer: *answer, position });
+        self.0.push(PrimaryReply::Decided { op: id as usize, answer: *answer, position });
     }
 
     fn push_refused(&mut self, id: u32, refusal: Refusal, bound: u64) {
-        self.0.push(Saying::Refused { op: id as usize, refusal, bound });
+        self.0.push(PrimaryReply::Refused { op: id as usize, refusal, bound });
     }
 
     fn push_merge_reply(&mut self, reply: MergeReply) {
-        self.0.push(Saying::Merge(reply));
+        self.0.push(PrimaryReply::Merge(reply));
     }
 }

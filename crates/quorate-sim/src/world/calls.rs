@@ -14,7 +14,7 @@ use quorate::internal::store::Decided;
 use quorate::{NoPrimaryReason, Time};
 
 use crate::network::packet::{ConnectionId, Payload};
-use crate::words::call::{Call, Done, PeerStart, Reply};
+use crate::words::call::{Call, Done, ProcessId, Reply};
 use crate::words::operation::{Outcome, items};
 use crate::words::seen::Seen;
 use crate::world::World;
@@ -75,7 +75,7 @@ impl World {
                 Err(unanswered) => unanswered,
             },
             Route::There { peer: name, incarnation, .. } => {
-                let to = PeerStart { peer: self.index_of(&name), incarnation };
+                let to = ProcessId { peer: self.index_of(&name), incarnation };
                 match self.send_call(peer, op, to) {
                     Ok(()) => return,
                     Err(unanswered) => unanswered,
@@ -128,7 +128,7 @@ impl World {
             return Err(error.into());
         }
         let said = process.store.decide(time, &items, &*process.model, acknowledge);
-        let decided = self.on_said(peer, op, &items, time, said, &before);
+        let decided = self.check_against_reference(peer, op, &items, time, said, &before);
         let now = self.second_look(peer);
         let Some(process) = self.process(peer) else { return Err(Unanswered::Again) };
         let decided =
@@ -144,7 +144,7 @@ impl World {
     }
 
     /// Sends a call to the primary.
-    fn send_call(&mut self, peer: usize, op: usize, to: PeerStart) -> Result<(), Unanswered> {
+    fn send_call(&mut self, peer: usize, op: usize, to: ProcessId) -> Result<(), Unanswered> {
         let not_connected = Unanswered::Alone(NoPrimaryReason::NotConnected);
         let Some(process) = self.process_mut(peer) else { return Err(not_connected) };
         let link = &process.links[to.peer];
@@ -256,7 +256,7 @@ impl World {
         }
     }
 
-    pub(crate) fn on_reply(&mut self, peer: usize, from: PeerStart, reply: Reply) {
+    pub(crate) fn on_reply(&mut self, peer: usize, from: ProcessId, reply: Reply) {
         let op = reply.op;
         if !self.process_mut(peer).is_some_and(|process| process.calls.take_sent(op, from)) {
             return;
@@ -272,7 +272,7 @@ impl World {
     }
 
     /// A link is gone: its other end is not answered any more.
-    pub(crate) fn on_link_lost(&mut self, peer: usize, lost: PeerStart) {
+    pub(crate) fn on_link_lost(&mut self, peer: usize, lost: ProcessId) {
         if let Some(process) = self.process_mut(peer) {
             process.served.remove(&lost);
         }
@@ -289,7 +289,7 @@ impl World {
     }
 
     /// The reply of a primary that is none any more is not waited for.
-    pub(crate) fn on_hastened(&mut self, op: usize, to: PeerStart) {
+    pub(crate) fn on_hastened(&mut self, op: usize, to: ProcessId) {
         let peer = self.ops[op].peer;
         let runs = self.hosts[peer].runs(self.ops[op].incarnation);
         if runs && self.process_mut(peer).is_some_and(|process| process.calls.take_sent(op, to)) {
@@ -302,7 +302,7 @@ impl World {
         let Some(process) = self.process(peer) else { return };
         let target = match &process.route {
             Route::There { peer: name, incarnation, .. } => {
-                Some(PeerStart { peer: self.index_of(name), incarnation: *incarnation })
+                Some(ProcessId { peer: self.index_of(name), incarnation: *incarnation })
             }
             _ => None,
         };

@@ -4,7 +4,7 @@ use quorate::Incarnation;
 
 use crate::network::packet::{ConnectionId, Packet};
 use crate::plan::fault::{Fault, Undo};
-use crate::words::call::PeerStart;
+use crate::words::call::ProcessId;
 
 /// Something that will happen.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub(crate) enum Event {
     /// Another peer is the primary of a call by now: its reply is not waited for any more.
     Hastened {
         op: usize,
-        to: PeerStart,
+        to: ProcessId,
     },
     Issue {
         op: usize,

@@ -14,7 +14,7 @@ use crate::base::clock::Moment;
 use crate::network::filter::Verdict;
 use crate::network::packet::{ConnectionId, Packet, Payload};
 use crate::network::{EndState, Transit};
-use crate::words::call::PeerStart;
+use crate::words::call::ProcessId;
 use crate::world::World;
 use crate::world::event::Event;
 
@@ -29,8 +29,8 @@ impl World {
         }
         let Some(first) = self.hosts[one].running() else { return };
         let Some(second) = self.hosts[other].running() else { return };
-        let dialer = PeerStart { peer: one, incarnation: first };
-        let listener = PeerStart { peer: other, incarnation: second };
+        let dialer = ProcessId { peer: one, incarnation: first };
+        let listener = ProcessId { peer: other, incarnation: second };
         let is_linked = self.has_connection(one, listener) && self.has_connection(other, dialer);
         if is_linked {
             return;
@@ -66,7 +66,7 @@ impl World {
     }
 
     /// Begins a connection, from the first process to the second.
-    pub(crate) fn connect(&mut self, dialer: PeerStart, listener: PeerStart) {
+    pub(crate) fn connect(&mut self, dialer: ProcessId, listener: ProcessId) {
         let (connection, opens) = self.network.connect(self.now, dialer, listener);
         for (end, opens) in opens.into_iter().enumerate() {
             self.queue.push(opens, Event::Open { connection, end });
@@ -74,7 +74,7 @@ impl World {
     }
 
     /// Returns true if the first has an open connection to that incarnation of the second.
-    fn has_connection(&self, one: usize, other: PeerStart) -> bool {
+    fn has_connection(&self, one: usize, other: ProcessId) -> bool {
         let link = self.process(one).map(|process| &process.links[other.peer]);
         link.is_some_and(|link| link.linked == Some(other.incarnation) && !link.open.is_empty())
     }
@@ -166,7 +166,7 @@ impl World {
         link.linked = None;
         let has_ended = std::mem::take(&mut link.has_ended);
         self.note_link(here, there.peer, false);
-        let lost = PeerStart { peer: there.peer, incarnation: there.incarnation };
+        let lost = ProcessId { peer: there.peer, incarnation: there.incarnation };
         self.on_link_lost(here, lost);
         let peer = self.plan.name(there.peer);
         self.drive(here, Input::LinkDown { peer, incarnation: there.incarnation, has_ended });
@@ -317,7 +317,7 @@ impl World {
             self.network.end_mut(packet.connection, packet.end).heard = self.now;
         }
         let there = self.network.end(packet.connection, 1 - packet.end);
-        let from = PeerStart { peer: there.peer, incarnation: there.incarnation };
+        let from = ProcessId { peer: there.peer, incarnation: there.incarnation };
         self.note(peer, &[18, from.peer as u64, packet.payload.lane() as u64], |world| {
             let name = world.plan.name(from.peer);
             format!("<- {name} {}", world.describe_payload(&packet.payload))

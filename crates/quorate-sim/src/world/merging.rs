@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use quorate::internal::session::merging::{Action, Local, Merging};
 use quorate::internal::wire::{Merge, MergeReply};
-use quorate::{DecideContext, GroupTime, Incarnation, PeerStart as Start};
+use quorate::{DecideContext, GroupTime, Incarnation, PeerStart};
 
 use crate::network::packet::Payload;
-use crate::words::call::PeerStart;
+use crate::words::call::ProcessId;
 use crate::words::seen::Seen;
 use crate::world::World;
 use crate::world::event::Event;
@@ -70,7 +70,7 @@ impl World {
         let max_keys = self.plan.merge_keys;
         let failure_timeout = self.plan.timeout();
         let process = self.process_mut(peer)?;
-        let start = Start::new(name, process.incarnation);
+        let start = PeerStart::new(name, process.incarnation);
         let mut merging = std::mem::take(&mut process.merging);
         let local = Local {
             start: &start,
@@ -115,9 +115,9 @@ impl World {
     }
 
     /// The primary has answered a merge.
-    pub(crate) fn on_merge_reply(&mut self, peer: usize, from: PeerStart, reply: MergeReply) {
+    pub(crate) fn on_merge_reply(&mut self, peer: usize, from: ProcessId, reply: MergeReply) {
         let now = self.reading(peer);
-        let from = Start::new(self.plan.name(from.peer), from.incarnation);
+        let from = PeerStart::new(self.plan.name(from.peer), from.incarnation);
         self.merge_with(peer, |merging, local, actions| {
             merging.on_reply(local, now, &from, reply, actions);
         });
@@ -150,7 +150,7 @@ impl World {
         }
     }
 
-    fn send_merge(&mut self, peer: usize, to: &Start, merge: Merge) {
+    fn send_merge(&mut self, peer: usize, to: &PeerStart, merge: Merge) {
         self.note_sealed(peer, &merge);
         let primary = self.index_of(&to.name);
         let linked = self.process(peer).and_then(|process| process.links[primary].linked);

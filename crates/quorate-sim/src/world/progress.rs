@@ -3,7 +3,7 @@
 use quorate::{Ballot, Position};
 
 use crate::host::Host;
-use crate::words::call::PeerStart;
+use crate::words::call::ProcessId;
 use crate::words::seen::Seen;
 use crate::world::World;
 
@@ -15,7 +15,7 @@ impl World {
             return;
         }
         process.reign = Some(ballot);
-        let primary = PeerStart { peer, incarnation: process.incarnation };
+        let primary = ProcessId { peer, incarnation: process.incarnation };
         let cells = process.cells(&self.keys);
         let parent = Some(process.position).filter(|position| !position.is_blank());
         let group_time = process.store.group_time();

@@ -10,13 +10,13 @@ use quorate::internal::session::routes::{RouteKind, Routes};
 use quorate::internal::session::serving::Batch;
 use quorate::internal::store::{Decided, Merged, Refused};
 use quorate::internal::wire::Merge;
-use quorate::{Acknowledge, Answer, Item, PeerStart as Start, Time, Value};
+use quorate::{Acknowledge, Answer, Item, PeerStart, Position, Time, Value};
 
 use crate::host::process::Serving;
 use crate::model::operation;
 use crate::model::reference::is_live;
 use crate::network::packet::Payload;
-use crate::words::call::{Call, Done, PeerStart, Reply, Said, Saying};
+use crate::words::call::{Call, Done, PrimaryReplies, PrimaryReply, ProcessId, Reply};
 use crate::words::merge::MergeId;
 use crate::words::operation::{DONE, Kind, items};
 use crate::words::seen::Seen;
@@ -36,7 +36,7 @@ impl World {
         })
     }
 
-    pub(crate) fn on_call(&mut self, peer: usize, from: PeerStart, call: Call) {
+    pub(crate) fn on_call(&mut self, peer: usize, from: ProcessId, call: Call) {
         let op = call.op;
         let time = self.coarse_time(peer);
         let asked = self.ops[op].clone();
@@ -45,11 +45,11 @@ impl World {
         let server = serving.server();
         let before = self.process(peer).map(|process| process.read_all(&items));
         let mut batch = Batch::default();
-        let mut said = None;
-        batch.decide(&server, time, op as u32, &items, |result| said = Some(*result));
-        let is_decided = matches!(said, Some(Ok(_)));
-        if let Some((said, before)) = said.zip(before) {
-            _ = self.on_said(peer, op, &items, time, said, &before);
+        let mut decided = None;
+        batch.decide(&server, time, op as u32, &items, |result| decided = Some(*result));
+        let is_decided = matches!(decided, Some(Ok(_)));
+        if let Some((decided, before)) = decided.zip(before) {
+            _ = self.check_against_reference(peer, op, &items, time, decided, &before);
         }
         if batch.must_wake() {
             self.wake(peer);
@@ -59,29 +59,34 @@ impl World {
             batch.look_again(&serving.store, || now);
         }
         let deadline = time.after(self.plan.group.io_timeout);
-        self.say(peer, from, |replying, said| {
-            batch.reply(&server, deadline, replying, said);
+        self.say(peer, from, |replying, replies| {
+            batch.reply(&server, deadline, replying, replies);
         });
     }
 
     /// Has the product answer another process, and sends what it says.
-    fn say(&mut self, peer: usize, to: PeerStart, answer: impl FnOnce(&mut Replying, &mut Said)) {
-        let mut said = Said::default();
+    fn say(
+        &mut self,
+        peer: usize,
+        to: ProcessId,
+        answer: impl FnOnce(&mut Replying, &mut PrimaryReplies),
+    ) {
+        let mut replies = PrimaryReplies::default();
         let Some(process) = self.process_mut(peer) else { return };
         let budget = Arc::clone(&process.budget);
         let replying = process.served.entry(to).or_insert_with(|| Replying::new(budget));
-        answer(replying, &mut said);
-        for saying in said.0 {
-            let payload = match saying {
-                Saying::Decided { op, answer, position } => {
-                    let Some(result) = self.said_of(op, &answer, position) else { continue };
+        answer(replying, &mut replies);
+        for reply in replies.0 {
+            let payload = match reply {
+                PrimaryReply::Decided { op, answer, position } => {
+                    let Some(result) = self.decided_for(op, &answer, position) else { continue };
                     self.promise(peer, Some(op), result);
                     Payload::Reply(Reply { op, result: Ok(result) })
                 }
-                Saying::Refused { op, refusal, bound } => {
+                PrimaryReply::Refused { op, refusal, bound } => {
                     Payload::Reply(Reply { op, result: Err((refusal, bound)) })
                 }
-                Saying::Merge(reply) => {
+                PrimaryReply::Merge(reply) => {
                     let id = (to.peer, to.incarnation, reply.number);
                     if reply.ok {
                         self.promise_merge(peer, id);
@@ -94,7 +99,7 @@ impl World {
     }
 
     /// Returns what was decided for a call, which is what its reply has to say.
-    fn said_of(&mut self, op: usize, answer: &Answer, position: quorate::Position) -> Option<Done> {
+    fn decided_for(&mut self, op: usize, answer: &Answer, position: Position) -> Option<Done> {
         let decided = self.ops[op].decided;
         let said = decided.filter(|done| done.answer == *answer && done.position == position);
         if said.is_none() {
@@ -105,9 +110,9 @@ impl World {
     }
 
     /// Has the product answer every other process whose calls or merges wait.
-    fn say_to_all(&mut self, peer: usize, answer: impl Fn(&mut Replying, &mut Said)) {
+    fn say_to_all(&mut self, peer: usize, answer: impl Fn(&mut Replying, &mut PrimaryReplies)) {
         let Some(process) = self.process(peer) else { return };
-        let all: Vec<PeerStart> = process.served.keys().copied().collect();
+        let all: Vec<ProcessId> = process.served.keys().copied().collect();
         for to in all {
             self.say(peer, to, &answer);
         }
@@ -117,14 +122,14 @@ impl World {
     pub(crate) fn on_committed(&mut self, peer: usize) {
         let Some(serving) = self.serving(peer) else { return };
         self.settle_own(peer);
-        self.say_to_all(peer, |replying, said| replying.release(&serving.store, said));
+        self.say_to_all(peer, |replying, replies| replying.release(&serving.store, replies));
         self.merge_now(peer);
     }
 
     /// Calls that have waited for too long are answered with that.
     pub(crate) fn expire_served(&mut self, peer: usize) {
         let now = self.reading(peer);
-        self.say_to_all(peer, |replying, said| _ = replying.expire(now, said));
+        self.say_to_all(peer, |replying, replies| _ = replying.expire(now, replies));
     }
 
     /// Decisions are made elsewhere now: what was under way there ends, what was held goes on.
@@ -150,31 +155,31 @@ impl World {
         let is_handing_over = route.kind() == RouteKind::HandingOver;
         process.route = route;
         self.merge_now(peer);
-        self.say_to_all(peer, |replying, said| {
-            replying.end_past(newest, said);
+        self.say_to_all(peer, |replying, replies| {
+            replying.end_past(newest, replies);
             if !is_handing_over {
-                replying.end_held(said);
+                replying.end_held(replies);
             }
         });
         self.redirect_calls(peer);
     }
 
     /// Holds what a store has said of an operation against the reference.
-    pub(crate) fn on_said(
+    pub(crate) fn check_against_reference(
         &mut self,
         peer: usize,
         op: usize,
         items: &[Item<'_>],
         time: Time,
-        said: Result<Decided, Refused>,
+        decided: Result<Decided, Refused>,
         before: &[Option<Value>],
     ) -> Result<Decided, Refused> {
         if self.hosts[peer].starves {
             self.counters.add("calls at starved loops");
         }
-        let Some(process) = self.process(peer) else { return said };
+        let Some(process) = self.process(peer) else { return decided };
         let after = process.read_all(items);
-        match said {
+        match decided {
             Ok(decided) => {
                 self.on_decided(peer, op, items, Done::of(&decided, time), &after);
                 if decided.wake {
@@ -192,7 +197,7 @@ impl World {
                 }
             }
         }
-        said
+        decided
     }
 
     /// The machine is told of the change a little later, by its event loop.
@@ -282,16 +287,16 @@ impl World {
     }
 
     /// The primary merges what a peer decided alone, once.
-    pub(crate) fn on_merge(&mut self, peer: usize, from: PeerStart, merge: &Merge) {
+    pub(crate) fn on_merge(&mut self, peer: usize, from: ProcessId, merge: &Merge) {
         let time = self.coarse_time(peer);
-        let origin = Start::new(self.plan.name(from.peer), from.incarnation);
+        let origin = PeerStart::new(self.plan.name(from.peer), from.incarnation);
         let Some(serving) = self.serving(peer) else { return };
         let server = serving.server();
         let Some(process) = self.process(peer) else { return };
         let takes_merge = process.served.get(&from).is_none_or(Replying::takes_merge);
-        let mut said = None;
-        let merged = server.merge(time, &origin, merge, takes_merge, |result| said = Some(*result));
-        match said {
+        let mut result = None;
+        let merged = server.merge(time, &origin, merge, takes_merge, |said| result = Some(*said));
+        match result {
             Some(Ok(merged)) => {
                 let id = (from.peer, from.incarnation, merge.number);
                 self.on_merged(peer, id, &merged, merge, time);
@@ -303,8 +308,8 @@ impl World {
             self.wake(peer);
         }
         let deadline = time.after(self.plan.group.io_timeout);
-        self.say(peer, from, |replying, said| {
-            server.reply_merge(merged, merge.number, deadline, replying, said);
+        self.say(peer, from, |replying, replies| {
+            server.reply_merge(merged, merge.number, deadline, replying, replies);
         });
     }
 

@@ -1,7 +1,7 @@
 //! The disk of a host, and what a peer's storage thread does with it.
 //!
 //! ```text
-//!  machine ──▶ orders ──▶ (a while) ──▶ append all, sync once ──▶ Saved, Appended ──▶ machine
+//!  machine ──▶ tasks ──▶ (a while) ──▶ append all, sync once ──▶ Saved, Appended ──▶ machine
 //!                              │
 //!                            crash: what was not synced is kept or not, or torn
 //! ```
@@ -16,7 +16,7 @@ mod start;
 use quorate::internal::protocol::io::{Input, Output};
 use quorate::{Acknowledge, Incarnation};
 
-use crate::host::disk::{Order, Round, StorageThread};
+use crate::host::disk::{Round, StorageTask, StorageThread};
 use crate::host::disk_error::DiskError;
 use crate::world::World;
 use crate::world::event::Event;
@@ -30,13 +30,13 @@ impl World {
         }
     }
 
-    /// Takes an order of the state machine.
+    /// Takes a task from the state machine.
     pub(crate) fn on_storage_output(&mut self, peer: usize, output: Output) {
         if let (None, Output::Save(hard)) = (&self.plan.disk, &output) {
             return self.remember(peer, hard.clone());
         }
-        let order = match output {
-            Output::Save(hard) => Order::Save(hard),
+        let task = match output {
+            Output::Save(hard) => StorageTask::Save(hard),
             Output::Append { number, batch } => {
                 // What is applied now is held, whatever comes out next. An older one has waited for
                 // a save.
@@ -44,13 +44,13 @@ impl World {
                 if self.process(peer).is_some_and(|process| process.position < end) {
                     self.on_held(peer, end);
                 }
-                Order::Append { number, batch }
+                StorageTask::Append { number, batch }
             }
-            Output::EndSnapshot { records, end } => Order::EndSnapshot { records, end },
+            Output::EndSnapshot { records, end } => StorageTask::EndSnapshot { records, end },
             _ => return,
         };
         let Some(thread) = self.thread_mut(peer) else { return };
-        thread.orders.push_back(order);
+        thread.tasks.push_back(task);
         self.busy_disk(peer);
     }
 
@@ -116,7 +116,7 @@ impl World {
             self.drive(peer, Input::Appended { number });
         }
         self.go_on_with_snapshot(peer);
-        if self.thread_mut(peer).is_some_and(|thread| !thread.orders.is_empty()) {
+        if self.thread_mut(peer).is_some_and(|thread| !thread.tasks.is_empty()) {
             self.busy_disk(peer);
         }
     }

@@ -71,7 +71,7 @@ impl World {
             Some(Kept { hard: storage.state().hard.clone(), is_restart, is_state_only: false });
         let thread = StorageThread {
             storage,
-            orders: Default::default(),
+            tasks: Default::default(),
             is_busy: false,
             has_failed: false,
             snapshot: Snapshot::None,
