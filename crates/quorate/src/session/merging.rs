@@ -14,7 +14,7 @@ use crate::config::OnReconnect;
 use crate::model::Model;
 use crate::protocol::io::Route;
 use crate::session::routes::Routes;
-use crate::store::{MERGE_MEMORY, Merged, Overlay, Sealed, SealedBatch, Store};
+use crate::store::{MERGE_MEMORY, Merged, Overlay, Sealed, Store};
 use crate::wire::{Merge, MergeReply};
 
 /// A batch that does not say when it was sealed is sent for no longer than this after the first
@@ -165,10 +165,16 @@ impl Merging {
         if local.overlay.is_empty() {
             return self.report(out);
         }
-        let is_idle = matches!(self.step, Step::Idle) && now >= self.not_before;
-        if !is_idle || matches!(route, Route::HandingOver | Route::Nowhere) {
+        if !matches!(self.step, Step::Idle) || now < self.not_before {
             return;
         }
+        let other = match route {
+            Route::Here { .. } => None,
+            Route::There { peer, incarnation, .. } => {
+                Some(PeerStart::new(peer.clone(), *incarnation))
+            }
+            Route::HandingOver | Route::Nowhere => return,
+        };
         if local.on_reconnect == OnReconnect::Overwrite {
             let units = local.overlay.discard();
             return out.push(Action::Discarded { units });
@@ -182,15 +188,12 @@ impl Merging {
         }
         let Sealed { number, at: sealed_at, entries, .. } = sealed;
         let merge = Merge { number, sealed_at, entries };
-        match route {
-            Route::Here { .. } => self.merge_here(local, now, merge, out),
-            Route::There { peer, incarnation, .. } => {
-                let to = PeerStart { name: peer.clone(), incarnation: *incarnation };
+        match other {
+            None => self.merge_here(local, now, merge, out),
+            Some(to) => {
                 self.step = Step::Sent { number, to: to.clone(), at: now };
                 out.push(Action::Send { to, merge });
             }
-            // Returned above.
-            Route::HandingOver | Route::Nowhere => {}
         }
     }
 
@@ -256,11 +259,8 @@ impl Merging {
     }
 
     fn merge_here(&mut self, local: &Local<'_>, now: Time, merge: Merge, out: &mut Vec<Action>) {
-        let Merge { number, sealed_at, ref entries } = merge;
-        let PeerStart { name: origin, incarnation } = local.start;
-        let incarnation = *incarnation;
-        let batch = SealedBatch { origin, incarnation, number, sealed_at, entries };
-        match local.store.merge(now, &batch, local.model) {
+        let number = merge.number;
+        match local.store.merge(now, &merge.batch(local.start), local.model) {
             Ok(merged) => {
                 let Merged { position, units, dropped, .. } = merged;
                 self.step = Step::Own { number, position, units, dropped };

@@ -10,7 +10,7 @@ use crate::session::budget::Budget;
 use crate::session::replying::{Replies, Reply, Replying, Waiting};
 use crate::session::routes::{RouteKind, Routes};
 use crate::session::unanswered::Doubt;
-use crate::store::{Decided, Merged, Refused, SealedBatch, Store};
+use crate::store::{Decided, Merged, Refused, Store};
 use crate::wire::replies::Refusal;
 use crate::wire::{Merge, MergeReply};
 
@@ -55,7 +55,7 @@ impl<R: Routes> Server<'_, R> {
         takes_merge: bool,
         seen: impl FnOnce(&Result<Merged, Refused>),
     ) -> Result<Merged, MergeReply> {
-        let Merge { number, sealed_at, ref entries } = *merge;
+        let number = merge.number;
         if let Some(reason) = reason_to_refuse_merges(self.group, self.model) {
             return Err(MergeReply::refused(number, reason));
         }
@@ -63,9 +63,7 @@ impl<R: Routes> Server<'_, R> {
             // Kept there, and tried again.
             return Err(MergeReply::not_yet(number));
         }
-        let PeerStart { name: ref origin, incarnation } = *from;
-        let batch = SealedBatch { origin, incarnation, number, sealed_at, entries };
-        let merged = self.store.merge(time, &batch, self.model);
+        let merged = self.store.merge(time, &merge.batch(from), self.model);
         seen(&merged);
         merged.map_err(|refused| {
             if refused.is_for_good() {

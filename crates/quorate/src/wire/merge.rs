@@ -5,8 +5,9 @@ use bytes::Bytes;
 use super::bounds::{self, MAX_SETTING_BYTES};
 use super::error::WireError;
 use super::generated as proto;
-use crate::base::id::GroupTime;
+use crate::base::id::{GroupTime, PeerStart};
 use crate::model::{Delta, MAX_KEY_BYTES};
+use crate::store::SealedBatch;
 
 /// A batch of local decisions, to be merged all at once and only once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,19 @@ pub struct Merge {
     pub sealed_at: GroupTime,
     /// The model's keys and what was decided about them.
     pub entries: Vec<(Bytes, Delta)>,
+}
+
+impl Merge {
+    /// Returns the batch as the store takes it, of this start of its sender.
+    pub fn batch<'a>(&'a self, from: &'a PeerStart) -> SealedBatch<'a> {
+        SealedBatch {
+            origin: &from.name,
+            incarnation: from.incarnation,
+            number: self.number,
+            sealed_at: self.sealed_at,
+            entries: &self.entries,
+        }
+    }
 }
 
 /// Answer to a [`Merge`].
