@@ -212,8 +212,7 @@ impl EventLoop {
             self.expire(now);
         }
         self.follow_group_time(now);
-        let route = self.machine.route().clone();
-        self.merge(&route, now);
+        self.merge_as_routed(now);
         if self.agenda.sync.take_if(|due| now >= *due).is_some() {
             self.give_storage(StorageTask::Sync);
         }
@@ -286,9 +285,7 @@ impl EventLoop {
             Command::HolderMet { position } => self.input(Input::HolderMet { position }),
             Command::SetPriority(priority) => self.input(Input::SetPriority(priority)),
             Command::Found => self.input(Input::FoundNewGroup),
-            Command::Merged { peer, incarnation, reply } => {
-                self.on_merge_reply(&PeerStart::new(peer, incarnation), reply);
-            }
+            Command::Merged { from, reply } => self.on_merge_reply(&from, reply),
         }
     }
 

@@ -65,7 +65,7 @@ pub(super) enum Command {
     /// Found a new group.
     Found,
     /// The primary has answered a merge.
-    Merged { peer: PeerName, incarnation: Incarnation, reply: MergeReply },
+    Merged { from: PeerStart, reply: MergeReply },
 }
 
 /// See the module's documentation.
@@ -76,7 +76,6 @@ pub(crate) struct Shared {
     pub(super) decider: Decider,
     pub(super) roster: Roster,
     pub(super) is_plaintext_allowed: bool,
-    pub(super) incarnation: Incarnation,
     /// This start of this peer.
     pub(super) start: PeerStart,
     /// The newest version of the protocol that this peer speaks.
@@ -237,7 +236,6 @@ impl Shared {
             roster: Roster::new(&config, addresses),
             is_plaintext_allowed: parts.is_plaintext_allowed,
             config,
-            incarnation,
             model,
             clock,
             transport: enlisted.transport.clone(),

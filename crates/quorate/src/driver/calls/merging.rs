@@ -8,7 +8,7 @@ use crate::driver::links::settings::printable;
 use crate::driver::shared::Shared;
 use crate::protocol::io::Route;
 use crate::protocol::message::Lane;
-use crate::session::merging::{Action, Local};
+use crate::session::merging::{Action, Local, Merging};
 use crate::wire::{Merge, MergeReply};
 
 /// An upper bound of one entry of a batch on the wire.
@@ -39,13 +39,15 @@ impl Shared {
 }
 
 impl EventLoop {
-    /// Does what can be done at present about what was decided alone, given where decisions are
-    /// made.
+    /// Does what can be done at present about what was decided alone.
+    pub(in crate::driver) fn merge_as_routed(&mut self, now: Time) {
+        let actions = run_due(&mut self.merging, &self.shared, self.machine.route(), now);
+        self.act(actions, now);
+    }
+
+    /// Does that given where decisions are made from now on.
     pub(in crate::driver) fn merge(&mut self, route: &Route, now: Time) {
-        let shared = self.shared.clone();
-        let mut actions = Vec::new();
-        let steady = || shared.group_time().steady();
-        self.merging.run_due(&shared.local(), route, now, steady, &mut actions);
+        let actions = run_due(&mut self.merging, &self.shared, route, now);
         self.act(actions, now);
     }
 
@@ -56,15 +58,14 @@ impl EventLoop {
 
     /// The primary has answered a merge.
     pub(in crate::driver) fn on_merge_reply(&mut self, from: &PeerStart, reply: MergeReply) {
-        let shared = self.shared.clone();
-        let now = shared.clock.time();
+        let now = self.shared.clock.time();
         let mut actions = Vec::new();
-        self.merging.on_reply(&shared.local(), now, from, reply, &mut actions);
+        self.merging.on_reply(&self.shared.local(), now, from, reply, &mut actions);
         self.act(actions, now);
     }
 
     fn act(&mut self, actions: Vec<Action>, now: Time) {
-        let shared = self.shared.clone();
+        let shared = &self.shared;
         for action in actions {
             match action {
                 Action::Send { to, merge } => {
@@ -92,4 +93,11 @@ impl EventLoop {
             }
         }
     }
+}
+
+fn run_due(merging: &mut Merging, shared: &Shared, route: &Route, now: Time) -> Vec<Action> {
+    let mut actions = Vec::new();
+    let steady = || shared.group_time().steady();
+    merging.run_due(&shared.local(), route, now, steady, &mut actions);
+    actions
 }

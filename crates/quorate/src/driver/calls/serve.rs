@@ -4,7 +4,6 @@
 use bytes::{Buf, Bytes};
 use tracing::debug_span;
 
-use crate::base::id::PeerStart;
 use crate::driver::calls::routing::Routing;
 use crate::driver::links::connection::{Connection, Counted, State};
 use crate::driver::report::journal::CALLS;
@@ -74,7 +73,7 @@ impl Connection {
     pub(in crate::driver) fn serve_merge(&self, shared: &Shared, merge: &Merge) {
         let server = shared.server(self.identity.end.version);
         let time = shared.clock.time();
-        let from = PeerStart::new(self.identity.peer.clone(), self.identity.end.incarnation);
+        let from = self.identity.start();
         let takes_merge = self.lock().replying.takes_merge();
         let merged = server.merge(time, &from, merge, takes_merge, |_| {});
         if merged.is_ok() || shared.store.take_wake() {

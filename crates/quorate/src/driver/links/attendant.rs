@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncRead;
 
-use crate::base::id::{PeerName, PeerStart};
+use crate::base::id::PeerName;
 use crate::base::telling::Chain;
 use crate::driver::calls::forward::NotSettled;
 use crate::driver::links::connection::{Connection, Counted, Identity};
@@ -303,7 +303,7 @@ impl Attendant<'_> {
             return Err(Ended::Misplaced { kind, lane: identity.lane });
         }
         let inbox = self.shared.inboxes.of(identity.lane);
-        let from = PeerStart::new(identity.peer.clone(), identity.end.incarnation);
+        let from = identity.start();
         inbox.send(from, message, bytes).await.map_err(|_| Ended::ShutDown)?;
         let pause = self.pause(bytes);
         if !pause.is_zero() {
@@ -318,10 +318,7 @@ impl Attendant<'_> {
         if !self.connection.is_merge_reply_due() {
             return Err(Ended::Unasked);
         }
-        let identity = &self.connection.identity;
-        let peer = identity.peer.clone();
-        let incarnation = identity.end.incarnation;
-        let merged = Command::Merged { peer, incarnation, reply };
+        let merged = Command::Merged { from: self.connection.identity.start(), reply };
         // If the loop is too busy the merge is sent again, and answered again.
         let _ = self.shared.commands.try_send(merged);
         Ok(())

@@ -16,7 +16,7 @@ use bytes::BytesMut;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::base::id::{PeerName, Time};
+use crate::base::id::{PeerName, PeerStart, Time};
 use crate::config::Bounds;
 use crate::driver::calls::decider::Decider;
 use crate::driver::calls::slots::Slots;
@@ -50,6 +50,13 @@ pub(in crate::driver) struct Identity {
     pub(in crate::driver) protection: Protection,
     /// The certificate that it has shown, over TLS.
     pub(in crate::driver) certificate: Option<Certificate>,
+}
+
+impl Identity {
+    /// Returns which start of the other end it is.
+    pub(in crate::driver) fn start(&self) -> PeerStart {
+        PeerStart::new(self.peer.clone(), self.end.incarnation)
+    }
 }
 
 /// An open connection.

@@ -126,7 +126,9 @@ impl Handshake<'_> {
             }
         };
         // It has heard so itself, from this very process.
-        if hello.peer == self.shared.config.name && hello.incarnation == self.shared.incarnation {
+        if hello.peer == self.shared.config.name
+            && hello.incarnation == self.shared.start.incarnation
+        {
             return Err(HandshakeError::Oneself);
         }
         if self.passes_by(&side, &hello.peer) {
@@ -257,7 +259,7 @@ impl Handshake<'_> {
             versions: (MIN_PROTOCOL_VERSION, shared.version),
             group: shared.group.group.clone(),
             peer: shared.config.name.clone(),
-            incarnation: shared.incarnation,
+            incarnation: shared.start.incarnation,
             lane,
             to,
             settings: shared.settings.clone(),
@@ -455,7 +457,7 @@ fn differences(shared: &Shared, side: &Side, hello: &Hello) -> Vec<Difference> {
         return vec![Difference::new("group", &shared.group.group, &hello.group)];
     }
     if hello.peer == *own {
-        let ours = format!("{own} (incarnation {})", shared.incarnation);
+        let ours = format!("{own} (incarnation {})", shared.start.incarnation);
         let theirs = format!("{} (incarnation {})", hello.peer, hello.incarnation);
         return vec![Difference::new("peer", ours, theirs)];
     }

@@ -248,7 +248,7 @@ impl Status {
             name: shared.config.name.clone(),
             group: shared.group.group.clone(),
             group_id: machine.group_id,
-            incarnation: shared.incarnation,
+            incarnation: shared.start.incarnation,
             role: machine.role,
             generation: machine.ballot.generation,
             term: machine.ballot.term,
