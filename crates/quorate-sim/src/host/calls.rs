@@ -10,7 +10,7 @@ use quorate::internal::session::commit_queue::CommitQueue;
 use quorate::internal::session::routes::RouteKind;
 use quorate::internal::session::unanswered::Unanswered;
 use quorate::internal::store::Decided;
-use quorate::{Ballot, Bounded, DecideError, Position, Time};
+use quorate::{Ballot, DecideError, Position, Time};
 
 use crate::network::packet::ConnectionId;
 use crate::words::call::ProcessId;
@@ -84,16 +84,12 @@ impl Calls {
     ) -> Option<Result<Duration, DecideError>> {
         let held = self.attempts.get_mut(&op)?.hold(now, timeout, kind);
         if held.is_ok() && !self.enter(op) {
-            return Some(Err(self.too_many()));
+            return Some(Err(self.budget.overloaded()));
         }
         if held.is_ok() {
             self.held.insert(op);
         }
         Some(held)
-    }
-
-    pub(crate) fn too_many(&self) -> DecideError {
-        DecideError::Overloaded { what: Bounded::WaitingCalls, bound: self.budget.max() }
     }
 
     pub(crate) fn is_held(&self, op: usize) -> bool {

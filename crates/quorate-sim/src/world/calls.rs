@@ -17,11 +17,8 @@ use crate::network::packet::{ConnectionId, Payload};
 use crate::words::call::{Call, Done, ProcessId, Reply};
 use crate::words::operation::{Outcome, items};
 use crate::words::seen::Seen;
-use crate::world::World;
 use crate::world::event::Event;
-
-/// The least that a timer waits.
-const TIMER_STEP: Duration = Duration::from_micros(1);
+use crate::world::{TIMER_STEP, World};
 
 impl World {
     /// A client calls the peer that its operation names.
@@ -123,7 +120,7 @@ impl World {
         let before = process.read_all(&items);
         let acknowledge = self.answers_after(peer);
         if process.budget.turns_away(acknowledge, &process.store) {
-            let error = process.calls.too_many();
+            let error = process.budget.overloaded();
             self.counters.add("calls turned away");
             return Err(error.into());
         }
@@ -153,7 +150,7 @@ impl World {
             return Err(not_connected);
         };
         if !process.calls.send(op, to, over) {
-            return Err(process.calls.too_many().into());
+            return Err(process.budget.overloaded().into());
         }
         self.transmit(peer, to.peer, to.incarnation, Payload::Call(Call { op }));
         Ok(())

@@ -1,8 +1,6 @@
 //! Relaxed mode: how what a peer decided alone becomes part of the group's counts, as the product
 //! sees to it ([`quorate::internal::session::merging`]).
 
-use std::time::Duration;
-
 use quorate::internal::session::merging::{Action, Local, Merging};
 use quorate::internal::wire::{Merge, MergeReply};
 use quorate::{DecideContext, GroupTime, Incarnation, PeerStart};
@@ -10,11 +8,8 @@ use quorate::{DecideContext, GroupTime, Incarnation, PeerStart};
 use crate::network::packet::Payload;
 use crate::words::call::ProcessId;
 use crate::words::seen::Seen;
-use crate::world::World;
 use crate::world::event::Event;
-
-/// The least that a timer waits.
-const TIMER_STEP: Duration = Duration::from_micros(1);
+use crate::world::{TIMER_STEP, World};
 
 impl World {
     /// Sets the timer of the merge, as the event loop does.

@@ -68,6 +68,9 @@ use crate::world::lasting::Overdue;
 use crate::world::liar::Liar;
 use crate::world::watch::Watch;
 
+/// The least that a timer waits: one that is due again and again lets time pass.
+const TIMER_STEP: Duration = Duration::from_micros(1);
+
 /// One run of one plan.
 #[derive(Debug)]
 pub(crate) struct World {

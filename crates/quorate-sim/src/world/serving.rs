@@ -120,9 +120,11 @@ impl World {
 
     /// A majority holds more: whoever waited for that is answered.
     pub(crate) fn on_committed(&mut self, peer: usize) {
-        let Some(serving) = self.serving(peer) else { return };
+        let Some(store) = self.process(peer).map(|process| Arc::clone(&process.store)) else {
+            return;
+        };
         self.settle_own(peer);
-        self.say_to_all(peer, |replying, replies| replying.release(&serving.store, replies));
+        self.say_to_all(peer, |replying, replies| replying.release(&store, replies));
         self.merge_now(peer);
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::base::error::{Bounded, DecideError};
 use crate::config::Acknowledge;
 use crate::store::Store;
 
@@ -53,6 +54,11 @@ impl Budget {
     /// Returns how many places are taken.
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
+    }
+
+    /// Makes the error of a call that finds no place; nothing was written.
+    pub fn overloaded(&self) -> DecideError {
+        DecideError::Overloaded { what: Bounded::WaitingCalls, bound: self.max() }
     }
 
     /// Returns how many places there are.

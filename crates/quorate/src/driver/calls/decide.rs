@@ -351,7 +351,7 @@ impl Shared {
     #[cold]
     fn too_many_calls(&self) -> DecideError {
         self.tally.refused_for_waiting.add(1);
-        DecideError::Overloaded { what: Bounded::WaitingCalls, bound: self.budget.max() }
+        self.budget.overloaded()
     }
 }
 
