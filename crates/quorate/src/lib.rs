@@ -84,10 +84,12 @@ mod wire;
 pub mod words;
 
 pub use base::error::{
-    Bounded, DecideError, NoPrimaryReason, PolicyError, RemoveError, SwitchError,
+    ArrangeError, Bounded, DecideError, ForceError, NoPrimaryReason, PolicyError, RemoveError,
+    SwitchError,
 };
 pub use base::event::{Event, RefusedBy};
 pub use base::event_text::Severity;
+pub use base::forced::Forced;
 pub use base::id::{
     Ballot, Generation, GroupId, GroupTime, Incarnation, Lead, MAX_ADDRESS_BYTES, MAX_NAME_BYTES,
     Member, MemberId, Now, PeerKind, PeerName, PeerStart, Position, Sequence, Term, Time,
@@ -98,15 +100,17 @@ pub use base::policy::{MAX_POLICY_BYTES, Policy};
 pub use base::telling::tell;
 pub use config::{
     Acknowledge, AddressFault, AddressGiven, Bounds, ClientRights, ConfigError, GroupConfig,
-    MAX_MEMBERS, Mode, NewGenerations, OnReconnect, PeerConfig, Storage, StorageKind, SyncPolicy,
+    MAX_MEMBERS, Mode, Monitor, MonitorChange, NewGenerations, OnReconnect, PeerConfig, Storage,
+    StorageKind, SyncPolicy,
 };
 pub use disk::OpenError;
 #[cfg(feature = "driver")]
 pub use driver::{
     Absence, Basis, CallTimes, Connections, ContactStatus, Decider, Decision, Difference, Events,
-    Fill, Link, LinkError, LinkErrorReason, MemberStatus, Missing, NotCountedError, NotReadyError,
-    NotSafeToStop, NumberedEvent, Peer, PeerBuilder, PeerSettings, PeerStats, PeerStatus, Reading,
-    Refusal, Shutdown, StartError, Status, StatusWatch, StorageState, Turns,
+    Fill, Link, LinkError, LinkErrorReason, Lost, MemberStatus, Missing, MonitorStatus,
+    NotCountedError, NotReadyError, NotSafeToStop, NumberedEvent, Peer, PeerBuilder, PeerSettings,
+    PeerStats, PeerStatus, Reading, Refusal, Shutdown, StartError, Status, StatusWatch,
+    StorageState, Turns,
 };
 pub use model::{
     ANSWER_WORDS, ARGUMENT_WORDS, Answer, Cell, DecideContext, Delta, Item, MAX_ITEMS,

@@ -2,24 +2,26 @@
 //! message of each variant, pinned as they are written.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{env, fs};
 
 use bytes::{Bytes, BytesMut};
 use quorate::internal::protocol::Standing;
 use quorate::internal::protocol::io::Succession;
 use quorate::internal::protocol::message::{
-    Brief, Campaign, Grant, Lane, Message, Piece, PolicyOutcome, RemoveOutcome, SwitchOutcome,
-    VoteRequest,
+    ArrangeOutcome, Brief, Campaign, Grant, Lane, Message, Piece, PolicyOutcome, RemoveOutcome,
+    SwitchOutcome, VoteRequest,
 };
 use quorate::internal::record::Record;
-use quorate::internal::state::{BatchEnd, Membership, Meta, Reign};
+use quorate::internal::state::{BatchEnd, Membership, Meta, Reign, Upkeep};
 use quorate::internal::wire::replies::{self, Refusal};
 use quorate::internal::wire::{
     Calls, Frame, HEADER_BYTES, Hello, Merge, MergeReply, Refuse, Replies, calls, encode, fuzzing,
 };
 use quorate::{
     Answer, Ballot, Delta, Digest, Generation, GroupId, GroupTime, Incarnation, Item, Lead, Member,
-    MemberId, PeerKind, PeerName, PeerStart, Policy, Position, Sequence, Term, Value,
+    MemberId, Monitor, MonitorChange, PeerKind, PeerName, PeerStart, Policy, Position, Sequence,
+    Term, Value,
 };
 
 const BALLOT: Ballot = Ballot { generation: Generation(2), term: Term(3) };
@@ -141,6 +143,8 @@ fn name(frame: &Frame) -> &'static str {
             Message::StandNow { .. } => "stand_now",
             Message::Remove { .. } => "remove",
             Message::Removed { .. } => "removed",
+            Message::Arrange { .. } => "arrange",
+            Message::Arranged { .. } => "arranged",
             Message::ChangePolicy { .. } => "change_policy",
             Message::PolicyChanged { .. } => "policy_changed",
             Message::SwitchPrimary { .. } => "switch_primary",
@@ -246,7 +250,8 @@ fn control_messages() -> Vec<Message> {
         campaign,
         position: POSITION,
         released,
-        is_forced: false,
+        is_forced: true,
+        gone: vec!["c".into()],
     };
     vec![
         Message::Ping { number: 1, brief: brief.clone() },
@@ -257,6 +262,7 @@ fn control_messages() -> Vec<Message> {
             grant: Grant::Vote,
             known: BALLOT,
             membership: membership(),
+            why: String::new(),
         },
         Message::Vote(request(Campaign::NewGeneration, Some(BALLOT))),
         Message::VoteReply {
@@ -265,11 +271,17 @@ fn control_messages() -> Vec<Message> {
             known: BALLOT.next_term().expect("there is a next one"),
             position: POSITION,
             membership: membership(),
+            why: "b follows a".into(),
         },
         Message::Release { ballot: BALLOT, to: "b".into() },
         Message::StandNow { ballot: BALLOT },
         Message::Remove { request: 1, peer: "b".into() },
         Message::Removed { request: 1, outcome: RemoveOutcome::Alive },
+        Message::Arrange {
+            request: 1,
+            change: MonitorChange::Set(Monitor::new(3).grace(Duration::from_secs(60))),
+        },
+        Message::Arranged { request: 1, outcome: ArrangeOutcome::Arranged { revision: 2 } },
         Message::ChangePolicy { request: 1, bytes: Bytes::from_static(b"policy") },
         Message::PolicyChanged { request: 1, outcome: PolicyOutcome::Changed { revision: 2 } },
         Message::Peers { stamp: POSITION, members: membership().voters },
@@ -334,5 +346,6 @@ fn membership() -> Membership {
         voters: vec![member("a", Some(MemberId(1))), member("b", None)],
         next: Some(vec![member("a", Some(MemberId(1)))]),
         removed: vec![member("c", Some(MemberId(3)))],
+        upkeep: Upkeep { revision: 2, monitor: Some(Monitor::new(3)), paused_until: Some(TIME) },
     }
 }

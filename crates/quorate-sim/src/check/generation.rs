@@ -8,6 +8,8 @@
 //! Nor is a group founded past a member that holds more, which has been there for a few heartbeats
 //! and is refused for a setting that differs.
 //!
+//! Where an operator has named members as gone for good that live, that is what he said.
+//!
 //! "Contact" is what the network really did, in real time: linked both ways, nothing cut, nobody
 //! frozen.
 //!
@@ -36,6 +38,8 @@ impl Check for GenerationRule {
             Some(_) if !is_founding => Ok(()),
             None if !is_founding => Err(format!("{ballot} begins from nothing, unannounced")),
             _ if world.history().newest().is_none() => Ok(()),
+            // An operator has said that they are gone for good.
+            Some(_) if world.was_forced_past(*peer) => Ok(()),
             _ => may_begin(world, *peer, *ballot),
         }
     }

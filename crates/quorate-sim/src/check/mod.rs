@@ -7,8 +7,11 @@
 mod calls_end;
 mod clients;
 mod conserved;
+mod disowned;
 mod equal_positions;
 mod first_change;
+mod forced_whole;
+mod forgotten_well;
 mod generation;
 mod handed_over;
 mod has_room;
@@ -59,8 +62,11 @@ impl Checks {
             Box::new(calls_end::CallsEnd),
             Box::new(clients::Clients::default()),
             Box::new(conserved::Conserved),
+            Box::new(disowned::Disowned::default()),
             Box::new(equal_positions::EqualPositions),
             Box::new(first_change::FirstChange::default()),
+            Box::new(forced_whole::ForcedWhole::default()),
+            Box::new(forgotten_well::ForgottenWell),
             Box::new(generation::GenerationRule),
             Box::new(handed_over::HandedOver::default()),
             Box::new(has_room::HasRoom::default()),

@@ -56,6 +56,7 @@ impl Host {
             verify_interval: plan.verify_interval,
             client_rights: Default::default(),
             new_generations: plan.new_generations,
+            monitor: plan.monitor,
             bounds: plan.bounds,
         };
         let has_disk = plan.disk.as_ref().filter(|_| !is_client);

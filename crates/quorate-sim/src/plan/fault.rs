@@ -15,6 +15,14 @@ pub(crate) enum Fault {
     Drift,
     /// A path comes and goes.
     Flap,
+    /// An operator pauses, resumes, sets or ends the monitor.
+    Arrange,
+    /// An operator has a peer forced to be primary, without those that do not run.
+    Force,
+    /// An operator has a peer forced to be primary, without those that it does not reach.
+    ForceBlindly,
+    /// A member ends for good, and a peer with another name comes in its place.
+    Replace,
     /// A planned hand-over.
     HandOver,
     /// A peer is cut off from all others.

@@ -9,7 +9,9 @@ pub(crate) mod trigger;
 
 use std::time::Duration;
 
-use quorate::{Acknowledge, Bounds, GroupConfig, Mode, NewGenerations, OnReconnect, PeerName};
+use quorate::{
+    Acknowledge, Bounds, GroupConfig, Mode, Monitor, NewGenerations, OnReconnect, PeerName,
+};
 
 use crate::base::random::Random;
 use crate::network::style::Style;
@@ -44,6 +46,8 @@ pub(crate) struct Plan {
     pub(crate) disk: Option<DiskPlan>,
     /// The condition under which members take part in a new generation.
     pub(crate) new_generations: NewGenerations,
+    /// How primaries look after the members.
+    pub(crate) monitor: Option<Monitor>,
     /// Mean time in which a peer in memory saves what it remembers, if it remembers anything.
     pub(crate) remembers: Option<Duration>,
     /// Every message is encoded and decoded on its way.
@@ -78,6 +82,7 @@ impl Plan {
             real: RealPlan::default(),
             disk: random.chance(500).then(|| DiskPlan::draw(&mut random, peers, timeout)),
             new_generations: NewGenerations::Automatic,
+            monitor: None,
             remembers: None,
             group,
         };
@@ -86,6 +91,7 @@ impl Plan {
         plan.draw_waiting(&mut Random::new(seed ^ 0x7761_6974));
         plan.draw_clients(&mut Random::new(seed ^ 0x636c_6965));
         plan.draw_generations(&mut Random::new(seed ^ 0x6765_6e65));
+        plan.draw_upkeep(&mut Random::new(seed ^ 0x7570_6b65), profile);
         plan.real = RealPlan::draw(&plan);
         if profile == Profile::Lasting {
             plan.new_generations = NewGenerations::Automatic;
@@ -155,6 +161,24 @@ impl Plan {
         }
     }
 
+    /// Primaries that look after the members, where these come and go by themselves, and in one run
+    /// of three where somebody asks them to. Of a sequence of its own: the rest of a seed stays
+    /// what it was.
+    fn draw_upkeep(&mut self, random: &mut Random, profile: Profile) {
+        let is_upkeep = profile == Profile::Upkeep;
+        if !is_upkeep && !(profile == Profile::Members && random.chance(333)) {
+            return;
+        }
+        if is_upkeep {
+            self.founders = self.founders.min(self.peers() - 1).max(3);
+        }
+        let grace = self.timeout() * random.pick(&[1, 2, 4]);
+        let millis = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        let grace = Duration::from_millis(millis);
+        self.monitor = Some(Monitor::new(self.founders).grace(grace));
+        self.faults.phase *= 2;
+    }
+
     /// A minority may not be promoted, and copies take many pieces, one at a time.
     fn draw_few_candidates(&mut self, random: &mut Random) {
         let most = (self.founders - 1) / 2;
@@ -172,7 +196,8 @@ impl Plan {
     /// group that lives: lists are kept in step, and a majority keeps its data.
     fn draw_members(&mut self, random: &mut Random, profile: Profile) {
         let is_mixed = profile == Profile::Mixed && random.chance(300);
-        if !is_mixed && profile != Profile::Members {
+        let come_and_go = [Profile::LyingOperators, Profile::Members, Profile::Upkeep];
+        if !is_mixed && !come_and_go.contains(&profile) {
             return;
         }
         self.founders = random.pick(&[3, 3, self.peers()]).min(self.peers());
@@ -223,6 +248,7 @@ impl Plan {
             real: RealPlan::default(),
             disk: None,
             new_generations: NewGenerations::Automatic,
+            monitor: None,
             remembers: None,
             is_wired: false,
         }

@@ -14,16 +14,18 @@ pub(crate) enum Profile {
     Kills,
     Lasting,
     Liars,
+    LyingOperators,
     Members,
     Mixed,
     Partitions,
     Pauses,
     Restarts,
     Slow,
+    Upkeep,
 }
 
 impl Profile {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Calm,
         Self::Clocks,
         Self::Disks,
@@ -32,12 +34,14 @@ impl Profile {
         Self::Kills,
         Self::Lasting,
         Self::Liars,
+        Self::LyingOperators,
         Self::Members,
         Self::Mixed,
         Self::Partitions,
         Self::Pauses,
         Self::Restarts,
         Self::Slow,
+        Self::Upkeep,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -50,12 +54,14 @@ impl Profile {
             Self::Kills => "kills",
             Self::Lasting => "lasting",
             Self::Liars => "liars",
+            Self::LyingOperators => "lying-operators",
             Self::Members => "members",
             Self::Mixed => "mixed",
             Self::Partitions => "partitions",
             Self::Pauses => "pauses",
             Self::Restarts => "restarts",
             Self::Slow => "slow",
+            Self::Upkeep => "upkeep",
         }
     }
 
@@ -65,9 +71,10 @@ impl Profile {
 
     pub(crate) fn weights(self) -> Vec<(Fault, u64)> {
         use Fault::{
-            ClockStep, Crash, DiskDamage, DiskFailure, DiskFull, Drift, Flap, Forget, HandOver,
-            Isolate, Join, Kill, KillMajority, Leave, Lie, OneEnd, OneWay, Pause, Priority, Reset,
-            Roll, Sleep, Slow, Split, Stall, Standstill, Starve, StepAside, Strand, Thin, Unlink,
+            Arrange, ClockStep, Crash, DiskDamage, DiskFailure, DiskFull, Drift, Flap, Force,
+            ForceBlindly, Forget, HandOver, Isolate, Join, Kill, KillMajority, Leave, Lie, OneEnd,
+            OneWay, Pause, Priority, Replace, Reset, Roll, Sleep, Slow, Split, Stall, Standstill,
+            Starve, StepAside, Strand, Thin, Unlink,
         };
         match self {
             Self::Calm => vec![(HandOver, 1)],
@@ -105,6 +112,9 @@ impl Profile {
             // They begin by a script of their own.
             Self::Lasting => Vec::new(),
             Self::Liars => vec![(Crash, 2), (HandOver, 1), (Isolate, 2), (Kill, 2), (Lie, 20)],
+            Self::LyingOperators => {
+                vec![(ForceBlindly, 5), (Isolate, 4), (Join, 2), (Kill, 2), (Split, 4)]
+            }
             Self::Members => vec![
                 (Crash, 1),
                 (Forget, 3),
@@ -163,6 +173,20 @@ impl Profile {
                 ]
             }
             Self::Slow => vec![(Slow, 4), (Thin, 4), (Stall, 3), (Pause, 1), (Kill, 1)],
+            Self::Upkeep => vec![
+                (Arrange, 2),
+                (Force, 2),
+                (HandOver, 1),
+                (Isolate, 2),
+                (Join, 2),
+                (Kill, 2),
+                (KillMajority, 1),
+                (Pause, 1),
+                (Replace, 6),
+                (Roll, 1),
+                (Split, 2),
+                (Unlink, 2),
+            ],
         }
     }
 }

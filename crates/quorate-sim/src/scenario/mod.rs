@@ -19,6 +19,7 @@ mod membership;
 mod restarts;
 mod script;
 mod time;
+mod upkeep;
 
 use crate::observe::report::Report;
 use crate::observe::trace::Trace;
@@ -61,6 +62,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         membership::ALL,
         restarts::ALL,
         time::ALL,
+        upkeep::ALL,
     ];
     themes.into_iter().flatten()
 }

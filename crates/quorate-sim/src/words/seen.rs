@@ -3,7 +3,9 @@
 use std::fmt;
 
 use bytes::Bytes;
-use quorate::{Answer, Ballot, DecideContext, Delta, Event as GroupEvent, GroupTime, Position};
+use quorate::{
+    Answer, Ballot, DecideContext, Delta, Event as GroupEvent, GroupTime, Incarnation, Position,
+};
 
 use crate::words::call::Done;
 use crate::words::merge::{Cells, MergeId};
@@ -28,6 +30,8 @@ pub(crate) enum Seen<'a> {
     Cut { peer: usize, from: Position, to: Position, group_time: GroupTime },
     /// A peer without a primary has decided.
     DecidedAlone { peer: usize, op: usize, answer: Answer, context: DecideContext },
+    /// A start of a peer has heard that a newer generation of its history has counted it out.
+    Disowned { peer: usize, incarnation: Incarnation },
     /// An operation has ended for its caller.
     Ended { op: usize, outcome: Outcome },
     /// A peer has forgotten the batch that it sealed last, or all that it decided alone.

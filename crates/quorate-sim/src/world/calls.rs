@@ -79,6 +79,9 @@ impl World {
                 }
             }
             Route::HandingOver => Unanswered::Hold,
+            Route::Nowhere if process.machine.is_disowned() => {
+                Unanswered::Alone(NoPrimaryReason::CountedOut)
+            }
             Route::Nowhere => Unanswered::Alone(NoPrimaryReason::NoQuorum),
         };
         self.proceed(peer, op, unanswered);
@@ -196,6 +199,8 @@ impl World {
         let context = self.local_group_time(peer);
         let mode = self.plan.group.mode;
         let Some(process) = self.process_mut(peer) else { return };
+        let is_out = process.machine.is_disowned();
+        let reason = if is_out { NoPrimaryReason::CountedOut } else { reason };
         let units = process.overlay.units();
         let model = process.model.clone();
         let alone =

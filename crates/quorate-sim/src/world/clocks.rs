@@ -118,10 +118,11 @@ impl World {
     }
 
     /// Returns true if a peer may decide beside another, as protocol.md says in section 5: it
-    /// stands still, or has stood for too long and nothing has shown it.
+    /// stands still, or has stood for too long and nothing has shown it; or, in section 6, an
+    /// operator has named it as gone while it lived, and it has not heard of that.
     pub(crate) fn is_excused(&self, peer: usize) -> bool {
         let host = &self.hosts[peer];
-        host.clock.is_stopped() || host.unnoticed.is_excused(self.now)
+        self.was_given_up(peer) || host.clock.is_stopped() || host.unnoticed.is_excused(self.now)
     }
 
     /// A reading of the data path's first look: it lags by a sleep until that is noticed.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::observe::contact::Meeting;
 use crate::world::World;
 
 impl World {
@@ -27,9 +28,12 @@ impl World {
         self.contact.resize(size);
         for one in 0..size {
             for other in 0..one {
-                let are_together = self.are_together(one, other);
-                let have_met = self.have_met(one, other);
-                self.contact.note(self.now, [one, other], are_together, have_met);
+                let meeting = Meeting {
+                    is_joined: self.are_together(one, other),
+                    is_met: self.have_met(one, other),
+                    is_linked: self.is_linked(one, other),
+                };
+                self.contact.note(self.now, [one, other], meeting);
             }
         }
     }

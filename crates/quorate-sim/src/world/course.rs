@@ -39,6 +39,12 @@ impl World {
         self.run_until(self.now.after(timeout / 2));
         self.are_clients_active = false;
         let healed = self.now;
+        if self.has_lied {
+            // Whom an operator gave up by mistake stays out until it is started anew, and what only
+            // the one that was forced held is gone with it: there may be nothing to come back to.
+            self.run_until(self.now.after(timeout * 5));
+            return 0;
+        }
         self.come_to_rest();
         let recovery = self.now.since(healed).as_nanos() * 100 / timeout.as_nanos();
         if self.failure.is_none() {

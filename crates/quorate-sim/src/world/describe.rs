@@ -129,6 +129,8 @@ impl World {
                 format!("SwitchPrimary {to} ({request}) of {}", ballot(b))
             }
             Message::Switched { request, outcome } => format!("Switched {outcome:?} ({request})"),
+            Message::Arrange { request, change } => format!("Arrange {change:?} ({request})"),
+            Message::Arranged { request, outcome } => format!("Arranged {outcome:?} ({request})"),
             Message::ChangePolicy { request, .. } => format!("ChangePolicy ({request})"),
             Message::PolicyChanged { request, outcome } => {
                 format!("PolicyChanged {outcome:?} ({request})")

@@ -60,6 +60,20 @@ impl World {
                 let is_done = result.is_ok();
                 self.counters.add(if is_done { "removals" } else { "removals refused" });
             }
+            Output::Forced { request, result } => {
+                let is_done = result.is_ok();
+                self.note(peer, &[5, request, u64::from(is_done)], |_| {
+                    format!("force {request}: {result:?}")
+                });
+                self.counters.add(if is_done { "forces" } else { "forces refused" });
+            }
+            Output::Arranged { request, result } => {
+                let is_done = result.is_ok();
+                self.note(peer, &[7, request, u64::from(is_done)], |_| {
+                    format!("arrange {request}: {result:?}")
+                });
+                self.counters.add(if is_done { "arranged" } else { "not arranged" });
+            }
             Output::PolicyChanged { result, .. } => {
                 let is_done = result.is_ok();
                 self.note(peer, &[4, u64::from(is_done)], |_| format!("policy: {result:?}"));
@@ -147,15 +161,22 @@ impl World {
             process.is_founding = true;
         }
         self.note(peer, &[3, code], |_| format!("event {event:?}"));
+        self.note_given_up(peer, event);
         if let GroupEvent::PrimaryChanged { primary: Some(primary), ballot } = event
             && *primary == self.plan.name(peer)
-            && self.newest_membership().is_some_and(|m| m.voters.len() == 1)
+            && self.is_only_member(peer)
         {
             // Nobody is there to be told that it begins.
             self.on_reign(peer, *ballot);
         }
         self.see(&Seen::Event { peer, event });
         self.trigger_on_event(peer, event);
+    }
+
+    /// Returns true if a peer is the only member by what it holds itself.
+    fn is_only_member(&self, peer: usize) -> bool {
+        let list = self.process(peer).map(|process| process.store.meta().membership);
+        list.is_some_and(|list| list.voters.len() == 1)
     }
 
     fn count_event(&mut self, peer: usize, event: &GroupEvent) -> u64 {
@@ -179,6 +200,10 @@ impl World {
             GroupEvent::MemberAdded { .. } => (14, "members added"),
             GroupEvent::MemberRemoved { .. } => (15, "members removed"),
             GroupEvent::PolicyChanged { .. } => (16, "policies taken up"),
+            GroupEvent::MemberForgotten { .. } => (17, "members forgotten"),
+            GroupEvent::MemberStale { .. } => (18, "members stale"),
+            GroupEvent::PrimaryForced { .. } => (19, "primaries forced"),
+            GroupEvent::CountedOut { .. } => (20, "counted out"),
             _ => (13, "other events"),
         };
         self.counters.add(name);

@@ -200,12 +200,17 @@ impl World {
                     position,
                     released,
                     is_forced: true,
+                    gone: Vec::new(),
                 };
+                let gone = self.plan.group.members.clone();
+                let forced =
+                    VoteRequest { campaign: Campaign::NewGeneration, gone, ..request.clone() };
                 let anew = VoteRequest { campaign: Campaign::NewGeneration, ..request.clone() };
                 vec![
                     Message::PreVote(request.clone()),
                     Message::Vote(request),
                     Message::Vote(anew),
+                    Message::Vote(forced),
                     Message::Position { ballot: known, position, history: Vec::new(), pull: true },
                 ]
             }
@@ -219,12 +224,14 @@ impl World {
                     known: ballot,
                     position,
                     membership: membership.clone(),
+                    why: String::new(),
                 });
                 let pre_votes = [own, ballot].map(|ballot| Message::PreVoteReply {
                     ballot,
                     grant,
                     known: ballot,
                     membership: membership.clone(),
+                    why: "x".to_owned(),
                 });
                 let [for_known, for_own, for_far] = votes;
                 let [before_own, before_far] = pre_votes;

@@ -40,7 +40,7 @@ impl World {
             return;
         }
         if !self.accepts(one, other, second) || !self.accepts(other, one, first) {
-            self.counters.add("link refusals");
+            self.turn_away(one, other);
             return;
         }
         self.connect(dialer, listener);
@@ -62,6 +62,9 @@ impl World {
             if met.is_some() {
                 self.drive(peer, Input::HolderMet { position: met });
             }
+        }
+        for (peer, from) in [(one, other), (other, one)] {
+            self.meet(peer, from, Some("revision"));
         }
     }
 

@@ -35,6 +35,7 @@ mod serving;
 mod stranded;
 mod strike;
 mod triggers;
+mod upkeep;
 pub(crate) mod watch;
 #[cfg(feature = "bugs")]
 mod within_cuts;
@@ -66,6 +67,7 @@ use crate::words::seen::{Failure, Seen};
 use crate::world::event::Event;
 use crate::world::lasting::Overdue;
 use crate::world::liar::Liar;
+use crate::world::upkeep::GivenUp;
 use crate::world::watch::Watch;
 
 /// The least that a timer waits: one that is due again and again lets time pass.
@@ -112,6 +114,10 @@ pub(crate) struct World {
     is_busy_within_cuts: bool,
     /// A peer that is no member, and lies.
     liar: Option<Liar>,
+    /// Peers that were named as gone while they lived, and have not heard of that.
+    given_up: Vec<GivenUp>,
+    /// Whether any was, in a run of operators that lie.
+    has_lied: bool,
     /// The election that is due, while faults last.
     overdue: Overdue,
     switches: u64,
@@ -167,6 +173,8 @@ impl World {
             #[cfg(feature = "bugs")]
             is_busy_within_cuts: false,
             liar: None,
+            given_up: Vec::new(),
+            has_lied: false,
             overdue: Overdue::default(),
             switches: 0,
             switched: Vec::new(),

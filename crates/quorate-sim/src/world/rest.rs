@@ -43,7 +43,10 @@ impl World {
         // Whoever runs is a member, or is to become one, or was counted out.
         let are_settled = (0..self.plan.peers()).all(|peer| match membership.has(&names[peer]) {
             true => self.follows(peer, primary, leader),
-            false => self.process(peer).is_none() || self.is_out(peer, &membership),
+            false => {
+                let is_settled = self.is_out(peer, &membership) || self.is_waiting(peer);
+                self.process(peer).is_none() || is_settled
+            }
         });
         are_settled
             && self.clients().all(|client| self.is_served(client, primary))

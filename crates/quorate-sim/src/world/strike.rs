@@ -72,6 +72,10 @@ impl World {
                 let other = self.other_than(peer);
                 self.fault_forget(peer, other, length);
             }
+            Fault::Arrange => self.fault_arrange(peer),
+            Fault::Force => self.fault_force(peer, true),
+            Fault::ForceBlindly => self.fault_force(peer, false),
+            Fault::Replace => self.fault_replace(peer, length),
             Fault::HandOver => self.hand_over(peer),
             Fault::Isolate => {
                 let paths = self.paths_of(peer, true, true);

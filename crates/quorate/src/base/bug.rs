@@ -156,6 +156,23 @@ pub enum Bug {
     OlderListKeepsOut,
     /// A peer that a newer generation needs the vote of goes by the list of its own.
     OlderListVotes,
+    // --- upkeep and force (section 15)
+    /// A stale member is forgotten although nobody has come in its place.
+    ForgetsWithoutReplacement,
+    /// A member that the primary does not reach is silent, whoever else reaches it.
+    ForgetsWhatOthersReach,
+    /// A pause keeps nobody from being forgotten.
+    ForgetsInPause,
+    /// A member that is there and refused is taken for gone.
+    ForgetsUnmet,
+    /// A member that is neither in reach nor named as gone does not stand in the way of a force.
+    ForceWithUnaccounted,
+    /// A majority of those who are not named as gone is enough for a force.
+    ForceByMajorityOfRest,
+    /// A peer that a newer generation has counted out goes on as it was.
+    DisownedDecides,
+    /// A refusal within this peer's own generation counts it out.
+    DisownedInOneGeneration,
     // --- what lasts (section 13)
     /// A vote is sent before it is saved.
     VoteBeforeSave,
@@ -189,7 +206,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 82] = [
+    pub const ALL: [Self; 90] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -260,6 +277,14 @@ impl Bug {
         Self::LiarsVouch,
         Self::OlderListKeepsOut,
         Self::OlderListVotes,
+        Self::ForgetsWithoutReplacement,
+        Self::ForgetsWhatOthersReach,
+        Self::ForgetsInPause,
+        Self::ForgetsUnmet,
+        Self::ForceWithUnaccounted,
+        Self::ForceByMajorityOfRest,
+        Self::DisownedDecides,
+        Self::DisownedInOneGeneration,
         Self::VoteBeforeSave,
         Self::AcknowledgeBeforeSync,
         Self::OwnLogIgnored,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::base::id::PeerName;
 use crate::base::told::{listed, named, rounded};
 
-crate::told_to_people! { DecideError, SwitchError, PolicyError, RemoveError }
+crate::told_to_people! { DecideError, SwitchError, PolicyError, RemoveError, ArrangeError, ForceError }
 
 /// Why a call was not decided.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
@@ -151,6 +151,13 @@ pub enum NoPrimaryReason {
     /// This peer was counted out of the group.
     #[error("this peer was counted out of the group: it may join as a new one")]
     Removed,
+    /// A newer generation of the group has counted this peer out: it was given up while it was out
+    /// of reach.
+    #[error(
+        "a newer generation of the group has counted this peer out: start it anew to join, with \
+         its data set aside"
+    )]
+    CountedOut,
     /// This peer has been shut down.
     #[error("this peer has been shut down")]
     ShutDown,
@@ -314,6 +321,140 @@ fn missed(members: &[PeerName]) -> String {
 fn are(names: &[PeerName]) -> String {
     let verb = if names.len() > 1 { "are" } else { "is" };
     format!("{} {verb}", listed(names.iter().map(PeerName::as_str)))
+}
+
+/// Why something was not arranged for the group, or it is not known whether it was. No decision was
+/// lost.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArrangeError {
+    /// What is asked for breaks a rule. Nobody was asked, and nothing was changed.
+    #[error("{rule}")]
+    Invalid {
+        /// The rule, with what to do.
+        rule: String,
+    },
+    /// There is no primary, and none came within the I/O timeout. Nobody was asked, and nothing was
+    /// changed.
+    #[error("no primary within {}: try again when there is one", rounded(*waited))]
+    NoPrimary {
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// The primary did not answer in time: it may yet be changed.
+    #[error(
+        "no answer within {}: it may have been changed; see `monitor` in the primary's status, or \
+         ask again",
+        rounded(*waited)
+    )]
+    TimedOut {
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// The peer that asks is no member: a client, or one that has not been taken up yet. The
+    /// members do not let such peers have others counted out. Nothing was changed.
+    #[error(
+        "only a member may change how members are looked after: ask at one, or let clients do so \
+         at every member by clients_may_remove_members()"
+    )]
+    NotAllowed,
+    /// The primary, or another member that is connected, runs a version that does not know of it.
+    /// Nothing was changed.
+    #[error("a member runs an older version, which would drop it: upgrade all members first")]
+    OldVersion,
+    /// As many requests are under way at this peer as may be. Nobody was asked.
+    #[error("{bound} requests are under way: wait until one has ended")]
+    Busy {
+        /// How many may be.
+        bound: usize,
+    },
+    /// This peer is shutting down.
+    #[error("this peer is shutting down")]
+    ShuttingDown,
+}
+
+/// Why a peer was not made primary by force, or it is not known whether it was. Nothing of its data
+/// was changed.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ForceError {
+    /// This peer holds no state that a group could go on from. Nothing was changed.
+    #[error("this peer holds no data: force one that does, or have a new group founded")]
+    Blank,
+    /// Its storage takes nothing any more. Nothing was changed.
+    #[error("its storage takes nothing any more: mend that and start it again, or force another")]
+    StorageFailed,
+    /// This peer, or one named as gone, is no member. Nothing was changed.
+    #[error("{} is not a member of this group: see the members in the status", named(peer))]
+    NotMember {
+        /// The peer.
+        peer: PeerName,
+    },
+    /// There is a primary, or a majority that elects one. Nothing was changed.
+    #[error(
+        "{}: nothing is to be forced",
+        primary.as_ref().map_or_else(
+            || "a majority of the members is in reach, and elects a primary".to_owned(),
+            |primary| format!("{primary} is the primary, or was a moment ago"),
+        )
+    )]
+    HasQuorum {
+        /// The primary, if one is known.
+        primary: Option<PeerName>,
+    },
+    /// A member that is named as gone is connected. Nothing was changed.
+    #[error("{peer} is not gone, {seen_by} is connected with it: stop it first, or do not name it")]
+    Alive {
+        /// The member.
+        peer: PeerName,
+        /// Who is connected with it.
+        seen_by: PeerName,
+    },
+    /// Members are neither in reach nor named as gone. Nothing was changed.
+    #[error(
+        "{} neither in reach nor named as gone: wait for them, or name them if they are gone for \
+         good",
+        are(peers)
+    )]
+    Unaccounted {
+        /// Those members.
+        peers: Vec<PeerName>,
+    },
+    /// A member in reach does not vote for it. Nothing was changed.
+    #[error("{peer} does not vote for it: {why}")]
+    Refused {
+        /// The member.
+        peer: PeerName,
+        /// Why, as it says.
+        why: String,
+    },
+    /// A member in reach runs a version that knows nothing of this. Nothing was changed.
+    #[error("{peer} runs an older version: upgrade it first, or stop it and name it as gone")]
+    OldVersion {
+        /// The member.
+        peer: PeerName,
+    },
+    /// A member that is in reach did not answer in time. Nothing was changed.
+    #[error("no answer of all that are in reach within {}: try again", rounded(*waited))]
+    NoAnswer {
+        /// How long they were waited for.
+        waited: Duration,
+    },
+    /// It was elected, or may have been, and is not known to be primary: see the status.
+    #[error(
+        "not known to be primary within {}: it may become so yet, see the status, or ask again",
+        rounded(*waited)
+    )]
+    TimedOut {
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// The same is under way. Nothing else was begun.
+    #[error("this peer is about to be forced already: wait until that has ended")]
+    Busy,
+    /// This peer is shutting down. Nothing was changed.
+    #[error("this peer is shutting down")]
+    ShuttingDown,
 }
 
 /// Why the policy was not changed, or it is not known whether it was.

@@ -134,6 +134,67 @@ pub enum Event {
         /// The peer.
         peer: PeerName,
     },
+    /// A member has been silent for the grace: this primary has no link with it, and nobody that
+    /// is in reach says that it reaches it. Told once each time, and no more than that: it is a
+    /// member until it is forgotten.
+    MemberStale {
+        /// The peer.
+        peer: PeerName,
+        /// For how long, in milliseconds.
+        silent_ms: u64,
+    },
+    /// This primary forgets a member by itself: it was silent for the grace, and as many members as
+    /// are wanted are live without it ([`Monitor`](crate::Monitor)).
+    MemberForgotten {
+        /// The peer.
+        peer: PeerName,
+        /// For how long it was silent, in milliseconds.
+        silent_ms: u64,
+    },
+    /// A joiner is up to date and is not counted in yet: more members are live than the monitor is
+    /// to keep, and whoever it comes for has yet to go. Its calls are forwarded meanwhile.
+    JoinerWaits {
+        /// The peer.
+        peer: PeerName,
+        /// Members that are live.
+        live: usize,
+    },
+    /// The group looks after its members in another way from now on.
+    MonitorChanged {
+        /// The number of live members that is kept; `None` if nobody is forgotten any more.
+        size: Option<usize>,
+        /// The silence after which a member that was replaced is forgotten, in milliseconds.
+        grace_ms: Option<u64>,
+        /// The end of the pause in which nobody is forgotten, in milliseconds since the Unix epoch
+        /// by the group's calendar.
+        paused_until_ms: Option<u64>,
+        /// Its revision.
+        revision: u64,
+    },
+    /// This peer was told to be primary without members that are gone for good, and is
+    /// ([`Peer::force_primary`](crate::Peer::force_primary)).
+    PrimaryForced {
+        /// The new generation.
+        generation: Generation,
+        /// The group's id from now on.
+        group_id: GroupId,
+        /// Members that are none any more.
+        gone: Vec<PeerName>,
+        /// The state that it goes on from: the freshest among those that are left.
+        position: Position,
+        /// When that state was made, in milliseconds since the Unix epoch by the group's calendar.
+        /// What only the gone held of later decisions is lost.
+        as_of_ms: u64,
+    },
+    /// This peer has learned that it was counted out: it decides nothing any more, and may join as
+    /// a new member, with nothing of its data
+    /// ([`PeerBuilder::set_aside`](crate::PeerBuilder::set_aside)). Told once.
+    CountedOut {
+        /// Who has refused it as no member; `None` if the change itself has reached it.
+        by: Option<PeerName>,
+        /// The generation that it does not belong to.
+        generation: Generation,
+    },
     /// This peer decides by another policy from now on.
     PolicyChanged {
         /// Its revision; 0 for what each peer's own model was made with.

@@ -1,11 +1,12 @@
 //! Events for people: a name, a severity, and a sentence with what to do.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::base::event::Event;
 use crate::base::id::PeerName;
 use crate::base::loss::Loss;
-use crate::base::told::{MEMBERS, counted, difference, listed};
+use crate::base::told::{MEMBERS, counted, difference, listed, whole};
 
 /// How much an event matters to whoever runs the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +22,12 @@ pub enum Severity {
 
 /// Members from which on it is said of each further one how many must be there.
 const MANY_MEMBERS: usize = 4;
+
+/// Names and their verb.
+fn are(names: &[PeerName]) -> String {
+    let verb = if names.len() > 1 { "are" } else { "is" };
+    format!("{} {verb}", listed(names.iter().map(PeerName::as_str)))
+}
 
 /// Returns true if so many members survive no more losses than one less do, and only need one more
 /// to be there. A group of two is what leads to three.
@@ -49,6 +56,12 @@ impl Event {
             Self::MemberReplaced { .. } => "member_replaced",
             Self::MemberAdded { .. } => "member_added",
             Self::MemberRemoved { .. } => "member_removed",
+            Self::MemberStale { .. } => "member_stale",
+            Self::MemberForgotten { .. } => "member_forgotten",
+            Self::JoinerWaits { .. } => "joiner_waits",
+            Self::MonitorChanged { .. } => "monitor_changed",
+            Self::PrimaryForced { .. } => "primary_forced",
+            Self::CountedOut { .. } => "counted_out",
             Self::PolicyChanged { .. } => "policy_changed",
             Self::PolicyUnusable { .. } => "policy_unusable",
             Self::LocalDecisionsMerged { .. } => "local_decisions_merged",
@@ -84,6 +97,8 @@ impl Event {
             | Self::QuorumLost { .. }
             | Self::MajorityLost { .. }
             | Self::PolicyUnusable { .. }
+            | Self::PrimaryForced { .. }
+            | Self::CountedOut { .. }
             | Self::LocalDecisionsRefused { .. }
             | Self::OlderGenerationDropped { .. }
             | Self::CertificateExpiring { within_days: 0 | 1, .. }
@@ -102,6 +117,10 @@ impl Event {
             | Self::FailureAgreed { .. }
             | Self::ClockDoubted { .. }
             | Self::MemberAdded { .. }
+            | Self::MemberStale { .. }
+            | Self::MemberForgotten { .. }
+            | Self::JoinerWaits { .. }
+            | Self::MonitorChanged { .. }
             | Self::Recovered { .. }
             | Self::LocalDecisionsDiscarded { .. }
             | Self::ConfigMismatch { .. }
@@ -155,6 +174,12 @@ impl fmt::Display for Event {
             | Self::ConfigMismatch { .. }
             | Self::ModelDiffers { .. }
             | Self::TransportDiffers { .. } => self.of_others(f),
+            Self::MemberStale { .. }
+            | Self::MemberForgotten { .. }
+            | Self::JoinerWaits { .. }
+            | Self::MonitorChanged { .. }
+            | Self::PrimaryForced { .. }
+            | Self::CountedOut { .. } => self.of_upkeep(f),
             Self::PolicyChanged { .. }
             | Self::PolicyUnusable { .. }
             | Self::LocalDecisionsMerged { .. }
@@ -301,6 +326,58 @@ impl Event {
                 f,
                 "{peer} stands at {field} {theirs}, and this peer at {ours}: they stay connected; \
                  bring all peers to the same"
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn of_upkeep(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let within = |ms: &u64| whole(Duration::from_millis(*ms));
+        match self {
+            Self::MemberStale { peer, silent_ms } => write!(
+                f,
+                "{peer} has been silent for {}, and counts: bring it back, or, if it is gone for \
+                 good, have it forgotten or start another in its place",
+                within(silent_ms)
+            ),
+            Self::MemberForgotten { peer, silent_ms } => write!(
+                f,
+                "forgets {peer}, which has been silent for {} and was replaced",
+                within(silent_ms)
+            ),
+            Self::JoinerWaits { peer, live } => write!(
+                f,
+                "{peer} is up to date and not counted in: {live} members are live already; it \
+                 becomes one when one of them has gone"
+            ),
+            Self::MonitorChanged { size: None, .. } => {
+                f.write_str("forgets nobody by itself from now on")
+            }
+            Self::MonitorChanged { size: Some(size), grace_ms, paused_until_ms, .. } => {
+                write!(f, "forgets a member that was silent")?;
+                if let Some(grace_ms) = grace_ms {
+                    write!(f, " for {}", within(grace_ms))?;
+                }
+                write!(f, " while {size} are live without it")?;
+                match paused_until_ms {
+                    Some(_) => f.write_str(", and nobody until the pause has ended"),
+                    None => Ok(()),
+                }
+            }
+            Self::PrimaryForced { generation, gone, position, .. } => write!(
+                f,
+                "is primary of the new generation {generation} by force, from position \
+                 {position}: {} no member any more, and what only they held is lost",
+                are(gone)
+            ),
+            Self::CountedOut { by: Some(by), generation } => write!(
+                f,
+                "{by} refuses this peer as no member of generation {generation}: it decides \
+                 nothing any more; start it anew to join, with its data set aside"
+            ),
+            Self::CountedOut { by: None, .. } => f.write_str(
+                "was counted out of the group: it decides nothing any more; end it, or start it \
+                 anew to join, with its data set aside",
             ),
             _ => Ok(()),
         }

@@ -4,6 +4,7 @@ pub mod bug;
 pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod event_text;
+pub(crate) mod forced;
 pub(crate) mod id;
 pub(crate) mod loss;
 pub(crate) mod policy;

@@ -138,6 +138,32 @@ pub enum ConfigError {
         /// The I/O timeout given.
         io_timeout: Duration,
     },
+    /// A monitor of no members, or of more than there may be.
+    #[error(
+        "a monitor of {size} members is out of range: say how many are deployed, 1 to {MAX_MEMBERS}"
+    )]
+    MonitorSize {
+        /// The size given.
+        size: usize,
+    },
+    /// A member would be taken for gone while it may be an election that it is silent for, or
+    /// hardly ever.
+    #[error(
+        "a grace of {} is out of range: use the failure timeout, {}, to 30d",
+        whole(*grace), whole(*failure_timeout)
+    )]
+    MonitorGrace {
+        /// The grace given.
+        grace: Duration,
+        /// The failure timeout.
+        failure_timeout: Duration,
+    },
+    /// A pause of no time, or of more than a day: whoever has forgotten it is to be safe again.
+    #[error("a pause of {} is out of range: use 1ms to 24h", whole(*pause))]
+    MonitorPause {
+        /// The pause given.
+        pause: Duration,
+    },
     /// The agreement is zero or larger than a majority of the group: with the loss of a minority,
     /// the primary among it, nobody could agree any more.
     #[error("an agreement of {agreement} is out of range: use 1 to {}", most_agreement(*.members))]

@@ -5,6 +5,7 @@ mod bounds;
 mod error;
 mod generations;
 mod group;
+mod monitor;
 mod peer;
 mod storage;
 mod storage_words;
@@ -16,6 +17,7 @@ pub use generations::NewGenerations;
 #[cfg(feature = "driver")]
 pub(crate) use group::STORAGE;
 pub use group::{Acknowledge, ClientRights, GroupConfig, Mode, OnReconnect};
+pub use monitor::{Monitor, MonitorChange};
 pub use peer::PeerConfig;
 pub use storage::{Storage, StorageKind, SyncPolicy};
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::bounds::Bounds;
 use super::generations::NewGenerations;
 use super::group::ClientRights;
+use super::monitor::Monitor;
 use crate::base::id::{PeerKind, PeerName};
 
 /// Settings of one peer; they may differ from peer to peer.
@@ -31,6 +32,9 @@ pub struct PeerConfig {
     /// The condition on which this peer takes part in a new generation. Default: as soon as the
     /// protocol allows.
     pub new_generations: NewGenerations,
+    /// How this peer, as primary, looks after the members, until the group is told otherwise
+    /// ([`Peer::change_monitor`](crate::Peer::change_monitor)). Default: not at all.
+    pub monitor: Option<Monitor>,
     /// The most that this peer holds.
     pub bounds: Bounds,
 }

@@ -8,8 +8,8 @@ use super::clock::TestClock;
 use super::storage::OnProgress;
 use crate::base::id::{PeerKind, PeerName};
 use crate::config::{
-    Acknowledge, Bounds, ClientRights, GroupConfig, Mode, NewGenerations, OnReconnect, PeerConfig,
-    Storage,
+    Acknowledge, Bounds, ClientRights, GroupConfig, Mode, Monitor, NewGenerations, OnReconnect,
+    PeerConfig, Storage,
 };
 use crate::disk::{Directory, Progress};
 use crate::model::Model;
@@ -65,6 +65,7 @@ impl PeerBuilder {
                 verify_interval: VERIFY_INTERVAL,
                 client_rights: ClientRights::default(),
                 new_generations: NewGenerations::default(),
+                monitor: None,
                 bounds: Bounds::default(),
             },
             addresses: Vec::new(),
@@ -216,6 +217,13 @@ impl PeerBuilder {
     /// others can do without it.
     pub fn new_generations(mut self, new_generations: NewGenerations) -> Self {
         self.peer.new_generations = new_generations;
+        self
+    }
+
+    /// Has this peer, as primary, forget members that were replaced; see [`Monitor`]. Give it to
+    /// all members alike. What [`Peer::change_monitor`] has said goes before it.
+    pub fn monitor(mut self, monitor: Monitor) -> Self {
+        self.peer.monitor = Some(monitor);
         self
     }
 

@@ -24,6 +24,7 @@ use tokio::time::{Sleep, sleep_until};
 use super::requests::Requests;
 use super::shared::{Command, Shared};
 use super::storage::{self, Report, StorageTask};
+use crate::base::error::NoPrimaryReason;
 use crate::base::event::Event;
 use crate::base::id::{
     Ballot, GroupId, GroupTime, Incarnation, PeerName, PeerStart, Position, Time,
@@ -282,6 +283,20 @@ impl EventLoop {
                 self.requests.policy_changes.add(request, reply);
                 self.input(Input::ChangePolicy { request, bytes: change });
             }
+            Command::Arrange { change, reply } => {
+                let request = self.requests.number();
+                self.requests.arrangements.add(request, reply);
+                self.input(Input::Arrange { request, change });
+            }
+            Command::Force { gone, reply } => {
+                let request = self.requests.number();
+                self.requests.forces.add(request, reply);
+                self.input(Input::Force { request, gone });
+            }
+            Command::RefusedAsStranger { by, standing } => {
+                self.input(Input::RefusedAsStranger { by, standing });
+            }
+            Command::Met { peer, refused_for } => self.input(Input::Met { peer, refused_for }),
             Command::HolderMet { position } => self.input(Input::HolderMet { position }),
             Command::SetPriority(priority) => self.input(Input::SetPriority(priority)),
             Command::Found => self.input(Input::FoundNewGroup),
@@ -324,6 +339,10 @@ impl EventLoop {
             }
             Output::Removed { request, result } => {
                 self.requests.removals.answer(request, result);
+            }
+            Output::Forced { request, result } => self.requests.forces.answer(request, result),
+            Output::Arranged { request, result } => {
+                self.requests.arrangements.answer(request, result);
             }
             Output::PolicyChanged { request, result } => {
                 self.requests.policy_changes.answer(request, result);
@@ -394,6 +413,10 @@ impl EventLoop {
         if matches!(route, Route::Here { .. }) {
             // The store decides already; what was decided alone is to count as early as can be.
             self.merge(route, now);
+        }
+        if self.machine.is_disowned() {
+            // Before any call finds that there is no primary, and decides by itself.
+            shared.routing.set_reason(NoPrimaryReason::CountedOut);
         }
         shared.routing.set_route(route, shared.clock.skipping_none(now));
         self.choose_connection();

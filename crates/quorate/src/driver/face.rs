@@ -1,5 +1,6 @@
 //! Requests of the handle to the driver, other than decisions.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -7,9 +8,13 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::shared::{Command, Shared};
-use crate::base::error::{NoPrimaryReason, PolicyError, RemoveError, SwitchError};
+use crate::base::error::{
+    ArrangeError, ForceError, NoPrimaryReason, PolicyError, RemoveError, SwitchError,
+};
+use crate::base::forced::Forced;
 use crate::base::id::{GroupTime, PeerKind, PeerName, Time};
 use crate::base::policy::{MAX_POLICY_BYTES, Policy};
+use crate::config::MonitorChange;
 use crate::driver::calls::decider::Decider;
 use crate::driver::report::events::{Events, NumberedEvent};
 use crate::driver::report::tally::PeerStats;
@@ -159,6 +164,28 @@ impl Shared {
             return Err(PolicyError::ShuttingDown);
         }
         changed.await.unwrap_or(Err(PolicyError::ShuttingDown))
+    }
+
+    /// Has the primary look after the members in another way; returns the revision after that.
+    pub(crate) async fn arrange(&self, change: MonitorChange) -> Result<u64, ArrangeError> {
+        let change = change.in_whole_millis();
+        if let Err(error) = change.check(self.group.failure_timeout) {
+            return Err(ArrangeError::Invalid { rule: error.to_string() });
+        }
+        let (reply, arranged) = oneshot::channel();
+        if self.commands.send(Command::Arrange { change, reply }).await.is_err() {
+            return Err(ArrangeError::ShuttingDown);
+        }
+        arranged.await.unwrap_or(Err(ArrangeError::ShuttingDown))
+    }
+
+    /// Makes this peer primary of a new generation without members that are gone for good.
+    pub(crate) async fn force(&self, gone: BTreeSet<PeerName>) -> Result<Forced, ForceError> {
+        let (reply, forced) = oneshot::channel();
+        if self.commands.send(Command::Force { gone, reply }).await.is_err() {
+            return Err(ForceError::ShuttingDown);
+        }
+        forced.await.unwrap_or(Err(ForceError::ShuttingDown))
     }
 
     /// Group time by both clocks, as far as this peer can tell.

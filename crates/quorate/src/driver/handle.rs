@@ -2,13 +2,17 @@
 //! end.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
 
+use crate::base::error::ArrangeError;
+use crate::base::id::Time;
+use crate::config::MonitorChange;
 use crate::driver::ending::Shutdown;
 use crate::driver::readiness::{self, NotCountedError, NotReadyError, NotSafeToStop};
-use crate::driver::{Keeper, STORAGE, Shared, Status, StatusWatch, Tasks};
+use crate::driver::{Keeper, MonitorStatus, STORAGE, Shared, Status, StatusWatch, Tasks};
 
 /// A running peer, which ends when this is dropped.
 pub(super) struct Handle {
@@ -18,6 +22,9 @@ pub(super) struct Handle {
     storage: Option<Keeper>,
     /// Whoever is ending this peer: one at a time.
     ending: Mutex<()>,
+    started: Time,
+    /// True if the group could do without one more, with this peer, at some time.
+    has_settled: AtomicBool,
 }
 
 impl Handle {
@@ -27,7 +34,9 @@ impl Handle {
         tasks: Tasks,
         storage: Option<Keeper>,
     ) -> Self {
-        Self { shared, status, tasks, storage, ending: Mutex::new(()) }
+        let started = shared.clock.time();
+        let has_settled = AtomicBool::new(false);
+        Self { shared, status, tasks, storage, ending: Mutex::new(()), started, has_settled }
     }
 
     pub(super) fn status(&self) -> Status {
@@ -83,11 +92,65 @@ impl Handle {
         if let Ok(Some(status)) = tokio::time::timeout(timeout, self.counted()).await {
             return Ok(status);
         }
-        let status = self.status();
-        match readiness::uncounted(&status, timeout) {
-            Some(error) if self.shared.is_ready() => Err(error),
-            _ => Err(self.not_ready(status, timeout).into()),
+        Err(self.uncounted(self.status(), timeout))
+    }
+
+    fn uncounted(&self, status: Status, waited: Duration) -> NotCountedError {
+        match readiness::uncounted(&status, waited) {
+            Some(error) if self.shared.is_ready() => error,
+            _ => self.not_ready(status, waited).into(),
         }
+    }
+
+    /// Returns true if this peer counts, and one more member may fail; also if that was so before
+    /// and calls are decided, or it counts and has run for `patience`.
+    pub(super) fn is_settled(&self, patience: Duration) -> bool {
+        let status = self.status();
+        if !self.shared.is_ready() || status.primary.is_none() {
+            return false;
+        }
+        let is_counted = readiness::is_counted(&status);
+        if is_counted && readiness::may_lose_one(&status) {
+            self.has_settled.store(true, Ordering::Relaxed);
+        }
+        let is_old = self.shared.clock.time().since(self.started) >= patience;
+        self.has_settled.load(Ordering::Relaxed) || (is_counted && is_old)
+    }
+
+    pub(super) async fn wait_settled(&self, timeout: Duration) -> Result<Status, NotCountedError> {
+        let mut published = self.status.clone();
+        let settled = async {
+            loop {
+                self.shared.ready().await;
+                if self.is_settled(Duration::MAX) || published.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        // Who has waited in vain for the others goes on if it counts itself.
+        let _ = tokio::time::timeout(timeout, settled).await;
+        let status = self.status();
+        match self.is_settled(Duration::ZERO) {
+            true => Ok(status),
+            false => Err(self.uncounted(status, timeout)),
+        }
+    }
+
+    /// Has the primary look after the members in another way, and waits a moment until that has
+    /// come here.
+    pub(super) async fn change_monitor(
+        &self,
+        change: MonitorChange,
+    ) -> Result<MonitorStatus, ArrangeError> {
+        let revision = self.shared.arrange(change).await?;
+        let mut published = self.status.clone();
+        let is_here = |status: &Arc<Status>| {
+            status.monitor.as_ref().is_some_and(|monitor| monitor.revision >= revision)
+        };
+        let here = published.wait_for(is_here);
+        let patience = self.shared.group.heartbeat * 2;
+        let _ = tokio::time::timeout(patience, here).await;
+        Ok(self.status().monitor.unwrap_or_else(|| MonitorStatus::of_change(change, revision)))
     }
 
     fn not_ready(&self, status: Status, waited: Duration) -> NotReadyError {

@@ -67,6 +67,7 @@ pub use report::peer_status::{ContactStatus, Link, PeerStatus};
 pub use report::status::{Connections, MemberStatus, Status, StatusWatch, StorageState};
 pub use report::tally::PeerStats;
 pub use report::turns::Turns;
+pub use report::upkeep::{Lost, MonitorStatus};
 pub use start_error::StartError;
 
 pub(crate) use report::journal::STORAGE;

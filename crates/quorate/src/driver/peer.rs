@@ -8,15 +8,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::base::error::{DecideError, PolicyError, RemoveError, SwitchError};
+use crate::base::error::{
+    ArrangeError, DecideError, ForceError, PolicyError, RemoveError, SwitchError,
+};
+use crate::base::forced::Forced;
 use crate::base::id::{GroupTime, PeerName, Time};
 use crate::base::policy::Policy;
+use crate::config::MonitorChange;
 use crate::driver::ending::Shutdown;
 use crate::driver::handle::Handle;
 use crate::driver::readiness::{NotCountedError, NotReadyError, NotSafeToStop};
 use crate::driver::{
-    Decider, Decision, Events, Keeper, NumberedEvent, PeerBuilder, PeerStats, Reading, Shared,
-    Status, StatusWatch, Tasks,
+    Decider, Decision, Events, Keeper, MonitorStatus, NumberedEvent, PeerBuilder, PeerStats,
+    Reading, Shared, Status, StatusWatch, Tasks,
 };
 use crate::model::{DecideContext, Item, Model, Value};
 use crate::store::Digest;
@@ -289,6 +293,29 @@ impl Peer {
         self.handle.safe_to_stop()
     }
 
+    /// Waits until the group decides here, this peer counts, and one more member may fail: then the
+    /// next one may be restarted. In a group of one or two none ever may, and this is
+    /// [`Peer::wait_counted`]. Where the others do not come within `timeout`, this peer is settled
+    /// all the same if it counts. Once settled, it stays so while calls are decided.
+    ///
+    /// # Errors
+    ///
+    /// If it does not count at the end; see [`NotCountedError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped has changed nothing.
+    pub async fn wait_settled(&self, timeout: Duration) -> Result<Status, NotCountedError> {
+        self.handle.wait_settled(timeout).await
+    }
+
+    /// Returns true if this peer is settled, as [`Peer::wait_settled`] waits for, or counts and has
+    /// run for `patience`: the answer to a readiness probe that paces a rollout. Never let a
+    /// startup or liveness probe go by it: that kills a good member because another is missing.
+    pub fn is_settled(&self, patience: Duration) -> bool {
+        self.handle.is_settled(patience)
+    }
+
     /// Hands the group over to another peer. To be asked of any member, which asks the primary; of
     /// another peer where they let it ([`PeerBuilder::clients_may_switch_primary`]). Calls are held
     /// for the moment it takes, and no change is lost.
@@ -346,6 +373,41 @@ impl Peer {
             return Err(RemoveError::Alive { peer });
         }
         self.handle.shared.remove(peer).await
+    }
+
+    /// Has the group look after its members in another way, from now on and through all changes of
+    /// its primary; returns how, as this peer sees it. To be asked of any member; of another peer
+    /// where they let it remove members ([`PeerBuilder::clients_may_remove_members`]).
+    ///
+    /// Takes no longer than the I/O timeout, and two heartbeats until this peer knows.
+    ///
+    /// # Errors
+    ///
+    /// If it is not known to be changed; see [`ArrangeError`]. No decision was lost.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was begun goes on when the future is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use quorate::{ArrangeError, Monitor, MonitorChange, Peer};
+    ///
+    /// /// Five are deployed from now on, and none is to be forgotten while they are moved.
+    /// async fn before_the_move(peer: &Peer) -> Result<(), ArrangeError> {
+    ///     peer.change_monitor(MonitorChange::Set(Monitor::new(5))).await?;
+    ///     peer.change_monitor(MonitorChange::Pause(Duration::from_secs(7200))).await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn change_monitor(
+        &self,
+        change: MonitorChange,
+    ) -> Result<MonitorStatus, ArrangeError> {
+        self.handle.change_monitor(change).await
     }
 
     /// Has the group decide by another policy: by what the primary's model makes of `change` (see
@@ -441,6 +503,47 @@ impl Peer {
     /// A future that is dropped may have had its effect.
     pub async fn found_new_group(&self) {
         self.handle.shared.found_new_group().await;
+    }
+
+    /// Makes this peer primary of a new generation without members that are gone for good, where
+    /// no majority is left. Every other member is either in reach, and votes for it, or named in
+    /// `gone`; it goes on from the freshest state among them. The gone are counted out.
+    ///
+    /// Nothing is passed on: who is asked acts. Asked again in the same way it answers the same, as
+    /// long as that generation stands. Takes no longer than the I/O timeout.
+    ///
+    /// What only the gone held is lost. Say that a peer is gone only if it has ended for good, and
+    /// will not be started with its data again: if it lives, cut off, two primaries decide, until
+    /// they first hear of each other, and then this one goes on. `lost` in the status says whom
+    /// there is to wait for, and who holds the most.
+    ///
+    /// # Errors
+    ///
+    /// If it is not known to be primary; see [`ForceError`]. But for [`ForceError::TimedOut`]
+    /// nothing was changed.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was begun goes on when the future is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate::{ForceError, Peer};
+    ///
+    /// /// The machines of `b` and `c` have burned down.
+    /// async fn go_on(peer: &Peer) -> Result<(), ForceError> {
+    ///     let forced = peer.force_primary(["b", "c"]).await?;
+    ///     println!("kept all that was decided up to {}", forced.as_of.as_millis());
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn force_primary<N: Into<PeerName>>(
+        &self,
+        gone: impl IntoIterator<Item = N>,
+    ) -> Result<Forced, ForceError> {
+        let gone = gone.into_iter().map(Into::into).collect();
+        self.handle.shared.force(gone).await
     }
 
     /// Ends this peer in an orderly way: it says that it is not to be promoted any more, a primary

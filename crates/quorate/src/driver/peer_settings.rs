@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::builder::PeerBuilder;
 use super::start_error::StartError;
 use crate::base::id::PeerName;
-use crate::config::{Acknowledge, Bounds, Mode, NewGenerations, OnReconnect, Storage};
+use crate::config::{Acknowledge, Bounds, Mode, Monitor, NewGenerations, OnReconnect, Storage};
 use crate::driver::peer::Peer;
 use crate::model::Model;
 use crate::words::{optional_duration, optional_priority};
@@ -130,6 +130,10 @@ pub struct PeerSettings {
     #[serde(skip_serializing_if = "is_false")]
     pub plaintext_allowed_on_network: bool,
     // Tables come last, as TOML has them.
+    /// See [`PeerBuilder::monitor`]: `{ size = 3, grace = "1m" }`, of which `grace` may be left
+    /// out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<Monitor>,
     /// See [`PeerBuilder::storage`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,
@@ -203,6 +207,7 @@ impl PeerBuilder {
         self = allow(self, settings.clients_may_switch_primary, Self::clients_may_switch_primary);
         let is_plain = settings.plaintext_allowed_on_network;
         self = allow(self, is_plain, Self::plaintext_allowed_on_network);
+        self = set(self, settings.monitor, Self::monitor);
         self = set(self, settings.storage, Self::storage);
         self = set(self, settings.members, Self::members);
         set(self, settings.bounds, Self::bounds)
@@ -243,7 +248,7 @@ mod tests {
         "max_unreplicated": 12, "clients_may_change_policy": true,
         "clients_may_switch_primary": true, "new_generations": "when-complete",
         "clients_may_remove_members": true, "plaintext_allowed_on_network": true,
-        "state_dir": "/var/lib/state",
+        "state_dir": "/var/lib/state", "monitor": { "size": 5, "grace": "20s" },
         "storage": { "dir": "/var/lib/quota", "sync": "every-batch" },
         "members": { "a": "127.0.0.1:7101", "b": "127.0.0.1:7102" },
         "bounds": { "max_cells": 9 }
@@ -308,6 +313,8 @@ mod tests {
         assert_eq!(advertised, (Some("10.0.0.1:7101"), PeerKind::Member));
         assert!(peer.client_rights.change_policy && peer.client_rights.remove_members);
         assert!(builder.is_plaintext_allowed);
+        let grace = Duration::from_secs(20);
+        assert_eq!(peer.monitor, Some(Monitor::new(5).grace(grace)));
         let dir = PathBuf::from("/var/lib/quota");
         let sync = SyncPolicy::EveryBatch;
         assert_eq!(builder.storage, Storage::Disk { dir, sync });

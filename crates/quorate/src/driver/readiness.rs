@@ -273,6 +273,11 @@ pub(crate) fn is_counted(status: &Status) -> bool {
     (status.is_counted && status.is_current && is_sound) || status.role == PeerRole::Client
 }
 
+/// Returns true if one more member may fail, or there are so few that none ever may.
+pub(crate) fn may_lose_one(status: &Status) -> bool {
+    status.spare >= 1 || status.size <= 2
+}
+
 /// The purpose that others are needed for. Those that do not keep up count for an election to come,
 /// and not for the decisions that go on meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

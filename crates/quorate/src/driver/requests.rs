@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
 
-use crate::base::error::{PolicyError, RemoveError, SwitchError};
+use crate::base::error::{ArrangeError, ForceError, PolicyError, RemoveError, SwitchError};
+use crate::base::forced::Forced;
 use crate::base::id::PeerName;
 
-/// Callers that wait for a switch of the primary, a removal of a member or a change of the policy.
+/// Callers that wait for a switch of the primary, a removal of a member, a change of the
+/// policy or of the upkeep, or a primary by force.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     /// Number of the last request of any kind.
@@ -15,6 +17,8 @@ pub(super) struct Requests {
     pub(super) switches: Pending<PeerName, SwitchError>,
     pub(super) removals: Pending<(), RemoveError>,
     pub(super) policy_changes: Pending<u64, PolicyError>,
+    pub(super) arrangements: Pending<u64, ArrangeError>,
+    pub(super) forces: Pending<Forced, ForceError>,
 }
 
 impl Requests {

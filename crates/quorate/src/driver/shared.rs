@@ -1,6 +1,6 @@
 //! The things that all tasks of one peer share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -11,11 +11,13 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::clock::{Alarm, Clock};
-use crate::base::error::{PolicyError, RemoveError, SwitchError};
+use crate::base::error::{ArrangeError, ForceError, PolicyError, RemoveError, SwitchError};
 use crate::base::event::{Event, RefusedBy};
+use crate::base::forced::Forced;
 use crate::base::id::{Incarnation, MemberId, PeerName, PeerStart, Position};
 use crate::base::telling::Chain;
-use crate::config::{Acknowledge, GroupConfig, Mode, PeerConfig};
+use crate::base::told::MEMBERS;
+use crate::config::{Acknowledge, GroupConfig, Mode, MonitorChange, PeerConfig};
 use crate::driver::calls::decider::Decider;
 use crate::driver::calls::expiry::Expiry;
 use crate::driver::calls::routing::Routing;
@@ -26,7 +28,7 @@ use crate::driver::links::inbox::Inboxes;
 use crate::driver::links::reach::Reach;
 use crate::driver::links::refusals::{About, PATIENCE, Refusal, Refusals};
 use crate::driver::links::registry::Registry;
-use crate::driver::links::roster::Roster;
+use crate::driver::links::roster::{Roster, STRANGER};
 use crate::driver::links::settings::{Differences, printable};
 use crate::driver::report::allowance::Allowance;
 use crate::driver::report::certificates;
@@ -58,10 +60,18 @@ pub(super) enum Command {
     Remove { peer: PeerName, reply: oneshot::Sender<Result<(), RemoveError>> },
     /// Decide by another policy.
     ChangePolicy { change: Bytes, reply: oneshot::Sender<Result<u64, PolicyError>> },
+    /// Look after the members in another way.
+    Arrange { change: MonitorChange, reply: oneshot::Sender<Result<u64, ArrangeError>> },
+    /// Be primary without members that are gone for good.
+    Force { gone: BTreeSet<PeerName>, reply: oneshot::Sender<Result<Forced, ForceError>> },
+    /// Another peer has refused this one as no member.
+    RefusedAsStranger { by: PeerName, standing: Standing },
     /// Be promoted by this priority.
     SetPriority(u8),
     /// A member that holds a state, or may hold one, is there and no link with it comes about.
     HolderMet { position: Option<Position> },
+    /// Somebody has given its name in a handshake, and no link has come of it.
+    Met { peer: PeerName, refused_for: Option<String> },
     /// Found a new group.
     Found,
     /// The primary has answered a merge.
@@ -345,11 +355,30 @@ impl Shared {
         let _ = self.commands.try_send(Command::HolderMet { position });
     }
 
-    /// Notes that a member was dialed and could not be asked: it may hold a state.
-    pub(super) fn note_unheard(&self, dialed: Option<&PeerName>) {
-        if dialed.is_some_and(|peer| self.roster.members().contains(peer)) {
+    /// Notes that a member was dialed and could not be asked, for the two refuse each other over
+    /// `field`: it may hold a state.
+    pub(super) fn note_unheard(&self, dialed: Option<&PeerName>, field: &str) {
+        if let Some(peer) = dialed.filter(|peer| self.roster.members().contains(peer)) {
             self.note_holder(None);
+            self.note_met(peer, field);
         }
+    }
+
+    /// Notes that a peer of this group is there, and no link with it comes about over `field`. In
+    /// plain text anybody may say so: nobody is forgotten for that, which does no harm.
+    pub(super) fn note_met(&self, peer: &PeerName, field: &str) {
+        let is_apart =
+            [STRANGER, MEMBERS, "max_connections", "group", "peer", "to"].contains(&field);
+        let refused_for = (!is_apart).then(|| printable(field));
+        // It is met again soon.
+        let _ = self.commands.try_send(Command::Met { peer: peer.clone(), refused_for });
+    }
+
+    /// Notes that a peer which stands there refuses this one as no member.
+    pub(super) fn note_spurned(&self, by: &PeerName, standing: &Standing) {
+        let (by, standing) = (by.clone(), standing.clone());
+        // It is refused again soon.
+        let _ = self.commands.try_send(Command::RefusedAsStranger { by, standing });
     }
 
     /// The standing of this peer at present.

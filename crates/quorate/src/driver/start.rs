@@ -120,6 +120,8 @@ impl PeerBuilder {
         errors.extend(given.check());
         errors.extend(self.peer.bounds.check().err().unwrap_or_default());
         errors.extend(self.storage.check().err().unwrap_or_default());
+        let timeout = self.group.failure_timeout;
+        errors.extend(self.peer.monitor.and_then(|monitor| monitor.check(timeout).err()));
         errors.extend(settings::check_model(model_settings));
         if errors.is_empty() { Ok(()) } else { Err(StartError::Config(errors)) }
     }

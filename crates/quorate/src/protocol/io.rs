@@ -1,10 +1,15 @@
 //! The contract of the state machine: what goes in and what comes out.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
-use crate::base::error::{PolicyError, RemoveError, SwitchError};
+use crate::base::error::{ArrangeError, ForceError, PolicyError, RemoveError, SwitchError};
 use crate::base::event::Event;
+use crate::base::forced::Forced;
 use crate::base::id::{Ballot, Incarnation, MemberId, PeerKind, PeerName, Position, Sequence};
+use crate::config::MonitorChange;
+use crate::protocol::group::standing::Standing;
 use crate::protocol::message::Message;
 use crate::record::Records;
 use crate::state::BatchEnd;
@@ -132,6 +137,35 @@ pub enum Input {
         /// The change, in the model's own bytes.
         bytes: Bytes,
     },
+    /// Look after the members of the group in another way.
+    Arrange {
+        /// Names the request in [`Output::Arranged`].
+        request: u64,
+        /// The change.
+        change: MonitorChange,
+    },
+    /// Be primary of a new generation without these members, which are gone for good.
+    Force {
+        /// Names the request in [`Output::Forced`].
+        request: u64,
+        /// Those members.
+        gone: BTreeSet<PeerName>,
+    },
+    /// Another peer, which is sure to be who it says, has refused this one as no member.
+    RefusedAsStranger {
+        /// Who has.
+        by: PeerName,
+        /// Where that one stands.
+        standing: Standing,
+    },
+    /// A peer has given its name in a handshake, and no link has come of it.
+    Met {
+        /// Its name.
+        peer: PeerName,
+        /// The field for which it was refused, or refuses, if that is one which must be equal at
+        /// all members: something of that kind is being changed.
+        refused_for: Option<String>,
+    },
     /// A member that holds a state, or may hold one, is there, and no link comes about: one of the
     /// two refuses the other.
     HolderMet {
@@ -172,6 +206,9 @@ pub const CALLS_VERSION: u32 = 4;
 pub const CLOCKS_VERSION: u32 = 4;
 /// From this version of the protocol on any peer may ask the primary to hand over.
 pub const SWITCH_VERSION: u32 = 5;
+/// From this version of the protocol on a group is told how to look after its members, and by whom
+/// it is forced.
+pub const UPKEEP_VERSION: u32 = 6;
 
 /// Who is at the other end of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,7 +233,7 @@ impl LinkEnd {
         let id = incarnation.into();
         let kind = PeerKind::Member;
         let address = String::new();
-        let version = SWITCH_VERSION;
+        let version = UPKEEP_VERSION;
         let succession = Succession::default();
         Self { incarnation, id, address, kind, version, succession }
     }
@@ -275,6 +312,20 @@ pub enum Output {
         request: u64,
         /// How.
         result: Result<(), RemoveError>,
+    },
+    /// The wish to be primary by force has ended.
+    Forced {
+        /// The request of [`Input::Force`].
+        request: u64,
+        /// How.
+        result: Result<Forced, ForceError>,
+    },
+    /// What was to be arranged has ended.
+    Arranged {
+        /// The request of [`Input::Arrange`].
+        request: u64,
+        /// Its revision after it, or why it was not changed.
+        result: Result<u64, ArrangeError>,
     },
     /// The change of the policy has ended.
     PolicyChanged {

@@ -1,23 +1,27 @@
 //! The state machine of one peer: what it knows, and which part of it an input concerns.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
+use crate::base::forced::Forced;
 use crate::base::id::{
-    Ballot, GroupId, GroupTime, Incarnation, MemberId, Now, PeerKind, PeerName, PeerStart,
-    Position, Time,
+    Ballot, Generation, GroupId, GroupTime, Incarnation, MemberId, Now, PeerKind, PeerName,
+    PeerStart, Position, Time,
 };
 use crate::base::policy::Policy;
 use crate::config::{GroupConfig, PeerConfig};
 use crate::model::Model;
 use crate::protocol::deadlines::{Deadlines, Timer};
 use crate::protocol::elect::canvass::{Participants, Reply};
+use crate::protocol::elect::force::Force;
 use crate::protocol::follow::receiver::Receiver;
+use crate::protocol::group::disowned::Disowned;
 use crate::protocol::group::remote::Remote;
 use crate::protocol::group::request::{Answer, Ask, Request};
+use crate::protocol::group::upkeep::Unrest;
 use crate::protocol::group::wall_watch::WallWatch;
 use crate::protocol::io::{HardState, Input, Output, Route, Start};
 use crate::protocol::lasting::disk::Disk;
@@ -69,10 +73,23 @@ pub struct Machine {
     pub(super) adopted: Option<Time>,
     /// Who gave this peer a vote or a state in the election that it won last.
     pub(super) participants: Participants,
+    /// Members that are none any more by the election that it won last: gone for good, as an
+    /// operator says.
+    pub(super) gone: BTreeSet<PeerName>,
+    /// An operator's word that this peer is to be primary, while it is under way.
+    pub(super) force: Option<Force>,
+    /// What came of the last one.
+    pub(super) forced: Option<Forced>,
+    /// A newer generation has counted this peer out.
+    pub(super) disowned: Option<Disowned>,
+    /// The last generation of which it was told that it does not belong to it.
+    pub(super) told_out: Option<Generation>,
     /// The winner that adopts this peer's state, and how far it is.
     pub(super) pull: Option<Pull>,
     /// The last reign of this incarnation: what it decided may yet be given up.
     pub(super) last_reign: Option<Ballot>,
+    /// Who of this group was refused last.
+    pub(super) unrest: Option<Unrest>,
     pub(super) next_ping: Time,
     pub(super) ping_number: u64,
     pub(super) pings: BTreeMap<u64, Time>,
@@ -139,8 +156,14 @@ impl Machine {
             lacks_cells: false,
             adopted: None,
             participants: Participants::new(),
+            gone: BTreeSet::new(),
+            force: None,
+            forced: None,
+            disowned: None,
+            told_out: None,
             pull: None,
             last_reign: None,
+            unrest: None,
             next_ping: now.time,
             ping_number: 0,
             pings: BTreeMap::new(),
@@ -182,7 +205,15 @@ impl Machine {
             Input::ChangePolicy { request, bytes } => {
                 self.on_request(request, Ask::Policy(bytes));
             }
+            Input::Arrange { request, change } => {
+                self.on_request(request, Ask::Arrange(change));
+            }
+            Input::Force { request, gone } => self.on_force(request, gone),
+            Input::RefusedAsStranger { by, standing } => {
+                self.on_refused_as_stranger(by, &standing);
+            }
             Input::HolderMet { position } => self.on_holder_met(position),
+            Input::Met { peer, refused_for } => self.on_met(&peer, refused_for),
             Input::SetPriority(priority) => {
                 self.config.priority = priority;
                 self.on_priority();
@@ -259,15 +290,15 @@ impl Machine {
                 self.on_pong(&from, number, promise, brief);
             }
             Message::PreVote(request) => self.on_pre_vote(&from, &request),
-            Message::PreVoteReply { ballot, grant, known, membership } => {
+            Message::PreVoteReply { ballot, grant, known, membership, why } => {
                 // A pre-vote says nothing of freshness: positions are read when votes are given.
                 let position = Position::BLANK;
-                let reply = Reply { ballot, grant, known, position, membership };
+                let reply = Reply { ballot, grant, known, position, membership, why };
                 self.on_pre_vote_reply(&from, reply);
             }
             Message::Vote(request) => self.on_vote(&from, &request),
-            Message::VoteReply { ballot, grant, known, position, membership } => {
-                let reply = Reply { ballot, grant, known, position, membership };
+            Message::VoteReply { ballot, grant, known, position, membership, why } => {
+                let reply = Reply { ballot, grant, known, position, membership, why };
                 self.on_vote_reply(&from, reply);
             }
             Message::Release { ballot, to } => self.on_release(&from, ballot, &to),
@@ -282,6 +313,10 @@ impl Machine {
             Message::Removed { request, outcome } => self.answer(request, Answer::Remove(outcome)),
             Message::ChangePolicy { request, bytes } => {
                 self.on_policy_asked(&from, request, &bytes);
+            }
+            Message::Arrange { request, change } => self.on_arrange_asked(&from, request, change),
+            Message::Arranged { request, outcome } => {
+                self.answer(request, Answer::Arrange(outcome));
             }
             Message::PolicyChanged { request, outcome } => {
                 self.answer(request, Answer::Policy(outcome));
@@ -315,6 +350,7 @@ impl Machine {
         // Whatever waits for a time says so below.
         self.deadlines.clear();
         if self.now.time >= self.next_ping {
+            self.note_signs_of_life();
             self.ping_all();
             self.next_ping = self.now.time.after(self.group.heartbeat);
             self.pass_time();
@@ -329,6 +365,7 @@ impl Machine {
         self.give_memory_back();
         self.settle_bound();
         self.switch_tick();
+        self.advance_force();
         self.request_tick();
         self.wake_by(Timer::Heartbeat, self.next_ping);
     }
@@ -405,6 +442,11 @@ impl Machine {
     /// Returns true if it is about to end, as it was told, and is not promoted meanwhile.
     pub fn is_aside(&self) -> bool {
         self.is_aside
+    }
+
+    /// Returns true if a newer generation of the group has counted this peer out.
+    pub fn is_disowned(&self) -> bool {
+        self.disowned.is_some()
     }
 
     /// The priority by which this peer is promoted, the lowest number first: never a peer that can

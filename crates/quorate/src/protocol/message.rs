@@ -6,6 +6,7 @@
 use bytes::Bytes;
 
 use crate::base::id::{Ballot, GroupId, GroupTime, Member, PeerName, PeerStart, Position};
+use crate::config::MonitorChange;
 use crate::record::Records;
 use crate::state::{BatchEnd, Membership, Reign};
 use crate::store::Digest;
@@ -86,6 +87,9 @@ pub struct VoteRequest {
     /// Whether somebody has told the candidate to found without waiting, for members with data that
     /// are there and refused either.
     pub is_forced: bool,
+    /// Members that are gone for good, as an operator has told the candidate: all others have to
+    /// vote for it (section 6, rule 14).
+    pub gone: Vec<PeerName>,
 }
 
 /// What a candidate is given.
@@ -161,6 +165,20 @@ pub enum PolicyOutcome {
     OldVersion,
 }
 
+/// What came of asking the primary to arrange something for the group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArrangeOutcome {
+    /// A majority holds it, or it was so already.
+    Arranged {
+        /// Its revision.
+        revision: u64,
+    },
+    /// Whoever asks is no member, and may not. Nothing was changed.
+    NotAllowed,
+    /// A member in reach runs an older version, which does not know of it. Nothing was changed.
+    OldVersion,
+}
+
 /// One piece of a batch. Pieces of one transfer are numbered from 0 and applied together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
@@ -214,6 +232,8 @@ pub enum Message {
         known: Ballot,
         /// Its membership: the newest among the voters says who is asked.
         membership: Membership,
+        /// Why nothing is given, for people; empty if there is nothing to say.
+        why: String,
     },
     /// Candidate to all: vote (section 4).
     Vote(VoteRequest),
@@ -229,6 +249,8 @@ pub enum Message {
         position: Position,
         /// The voter's membership: votes are counted under the newest.
         membership: Membership,
+        /// Why nothing is given, for people; empty if there is nothing to say.
+        why: String,
     },
     /// Primary to all: this reign is over by my own will, and `to` stands next (section 8).
     Release {
@@ -269,6 +291,21 @@ pub enum Message {
         request: u64,
         /// What came of it.
         outcome: PolicyOutcome,
+    },
+    /// Any peer to the primary: look after the members in another way (section 15). Sent again
+    /// until it is answered.
+    Arrange {
+        /// Names the request of the sender.
+        request: u64,
+        /// What is to be changed.
+        change: MonitorChange,
+    },
+    /// Answer to [`Message::Arrange`]; none while the change is under way.
+    Arranged {
+        /// The request.
+        request: u64,
+        /// What came of it.
+        outcome: ArrangeOutcome,
     },
     /// Any peer to the primary: hand over to this member (section 8). Sent again until it is
     /// answered.
@@ -399,6 +436,8 @@ impl Message {
             | Self::Removed { .. }
             | Self::ChangePolicy { .. }
             | Self::PolicyChanged { .. }
+            | Self::Arrange { .. }
+            | Self::Arranged { .. }
             | Self::SwitchPrimary { .. }
             | Self::Switched { .. }
             | Self::Peers { .. } => Lane::Control,

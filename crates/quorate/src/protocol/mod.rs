@@ -36,4 +36,6 @@ pub use follow::receiver::CatchUp;
 pub(crate) use group::standing::MAX_GENERATIONS;
 pub use group::standing::{Applicant, Objection, Standing};
 pub use machine::Machine;
-pub use status::{MachineMember, MachinePeer, MachineStatus, PeerRole};
+pub use status::{
+    Lost, MachineMember, MachinePeer, MachineStatus, MonitorStatus, PeerRole, Restraint,
+};

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::base::id::{Ballot, GroupId, Incarnation, MemberId, Now, PeerKind, PeerName, Position};
+use crate::base::error::ForceError;
+use crate::base::id::{
+    Ballot, GroupId, GroupTime, Incarnation, MemberId, Now, PeerKind, PeerName, Position,
+};
+use crate::config::Monitor;
 use crate::protocol::follow::receiver::CatchUp;
 use crate::protocol::group::lag::{MAX_LAG, cuts_behind};
 use crate::protocol::group::remote::Remote;
@@ -70,6 +74,99 @@ pub struct MachineStatus {
     pub primary_silence: Option<Duration>,
     /// Members without which no new generation may begin, by this peer's settings.
     pub missing: Vec<PeerName>,
+    /// How many live members more may fail before those that are left are no majority.
+    pub spare: usize,
+    /// How the members are looked after, at a peer that knows any.
+    pub monitor: Option<MonitorStatus>,
+    /// What is to be said of a majority that is not in reach.
+    pub lost: Option<Lost>,
+    /// Whether a newer generation of the group has counted this peer out.
+    pub is_disowned: bool,
+}
+
+/// What a peer that reaches no majority knows of what would bring one back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Lost {
+    /// Members that are not in reach.
+    pub waiting_for: Vec<PeerName>,
+    /// Who of those in reach holds the most, this peer included; `None` if nobody holds anything.
+    pub best: Option<PeerName>,
+    /// When the state that this peer holds was made, by the calendar.
+    pub as_of: Option<GroupTime>,
+    /// Why this peer could not be forced without those that are waited for.
+    pub why_not_force: Option<ForceError>,
+}
+
+/// How the members are looked after, as the primary sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MonitorStatus {
+    /// What was said last; `None` if nobody is forgotten.
+    pub monitor: Option<Monitor>,
+    /// The silence after which a member is stale.
+    pub grace: Duration,
+    /// The end of the pause that is under way, by the calendar.
+    pub paused_until: Option<GroupTime>,
+    /// Counts changes; at 0 each primary goes by its own settings.
+    pub revision: u64,
+    /// Members that are live, the primary included.
+    pub live: usize,
+    /// Members that were silent for the grace, the longest silent first.
+    pub stale: Vec<PeerName>,
+    /// Joiners that are not counted in before a member has gone.
+    pub waiting: Vec<PeerName>,
+    /// What keeps the primary from forgetting whom it would.
+    pub blocked: Option<Restraint>,
+}
+
+/// What keeps a primary from forgetting a member that is stale.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Restraint {
+    /// Nobody is to be forgotten.
+    #[error("the monitor is off")]
+    Off,
+    /// Somebody has asked for a pause.
+    #[error("the monitor is paused")]
+    Paused,
+    /// Something that must be equal at all members is being changed.
+    #[error("{peer} is refused for {field}: nobody is judged until that is over")]
+    Refused {
+        /// Who is refused.
+        peer: PeerName,
+        /// What for.
+        field: String,
+    },
+    /// A member runs a version that follows no changes of the members.
+    #[error("{peer} runs an older version, which follows no changes of the members")]
+    OldVersion {
+        /// That member.
+        peer: PeerName,
+    },
+    /// Fewer members than are wanted are live.
+    #[error("{peer} was not replaced: {live} of {size} members are live without it")]
+    NotReplaced {
+        /// Who is stale.
+        peer: PeerName,
+        /// Members that are live.
+        live: usize,
+        /// How many are wanted.
+        size: usize,
+    },
+    /// No majority of those that would be left answers.
+    #[error("no majority of those who would be left answers the primary")]
+    NoMajority,
+    /// A change of the members, a hand-over or an election is under way.
+    #[error("a change of the members or of the primary is under way")]
+    Busy,
+}
+
+impl Restraint {
+    /// Returns true if something that must be equal is being changed.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
 }
 
 /// A member, as the state held here has it.
@@ -82,6 +179,10 @@ pub struct MachineMember {
     pub address: String,
     /// Whether the start of it that is linked, or was last, counts.
     pub is_counted: bool,
+    /// For how long it has been silent, as far as this peer knows; `None` while it is there.
+    pub silence: Option<Duration>,
+    /// Whether it was silent for the grace, as the primary sees it.
+    pub is_stale: bool,
 }
 
 /// What a peer knows of another.
@@ -155,7 +256,7 @@ impl Machine {
             primary,
             quorum,
             size: self.names().len(),
-            members: self.names().into_iter().map(|name| self.member_status(name)).collect(),
+            members: self.members_status(),
             position,
             group_id: self.meta.group_id,
             lag: self.own_lag(),
@@ -166,6 +267,10 @@ impl Machine {
             peers: self.remotes.keys().map(|name| self.peer_status(name, position)).collect(),
             primary_silence,
             missing: self.watch.missing.clone(),
+            spare: self.spare(),
+            monitor: self.monitor_status(),
+            lost: self.lost(),
+            is_disowned: self.disowned.is_some(),
         }
     }
 
@@ -191,7 +296,7 @@ impl Machine {
 
     /// Returns true if another member is current, as far as this peer can tell: the primary by what
     /// that one has promised and confirmed, others by its own word.
-    fn is_peer_current(&self, name: &PeerName, remote: &Remote) -> bool {
+    pub(super) fn is_peer_current(&self, name: &PeerName, remote: &Remote) -> bool {
         let Some(brief) = remote.brief().filter(|_| self.is_reachable(remote)) else {
             return false;
         };
@@ -220,6 +325,7 @@ impl Machine {
         match &self.role {
             Role::Primary(_) => PeerRole::Primary,
             _ if self.config.kind == PeerKind::Client => PeerRole::Client,
+            _ if self.disowned.is_some() => PeerRole::Removed,
             _ if self.is_member() => PeerRole::Replica,
             _ if self.is_removed() => PeerRole::Removed,
             _ => PeerRole::Joining,
@@ -234,6 +340,16 @@ impl Machine {
         reached > members.len() / 2
     }
 
+    fn members_status(&self) -> Vec<MachineMember> {
+        let stale = self.stale();
+        let names = self.names().into_iter();
+        let of = |name: &PeerName| MachineMember {
+            is_stale: stale.iter().any(|stale| stale.peer == *name),
+            ..self.member_status(name)
+        };
+        names.map(of).collect()
+    }
+
     fn member_status(&self, name: &PeerName) -> MachineMember {
         let membership = &self.meta.membership;
         let mut listed = membership.voters.iter().chain(membership.next.iter().flatten());
@@ -245,6 +361,8 @@ impl Machine {
             address: member.map(|member| member.address.clone()).unwrap_or_default(),
             is_counted: member.is_some_and(|member| member.id.is_some())
                 && id.is_none_or(|id| membership.counts_surely(name, id)),
+            silence: self.silence_of(name),
+            is_stale: false,
         }
     }
 

@@ -23,7 +23,8 @@ impl Alone<'_> {
     ///
     /// # Errors
     ///
-    /// [`DecideError::NoPrimary`] with `reason` in strict mode; else [`DecideError::Invalid`] and
+    /// [`DecideError::NoPrimary`] with `reason` in strict mode, and where this peer was counted out
+    /// by a newer generation; else [`DecideError::Invalid`] and
     /// [`DecideError::Overloaded`]. Nothing was written.
     pub fn decide(
         &self,
@@ -31,7 +32,9 @@ impl Alone<'_> {
         context: DecideContext,
         reason: NoPrimaryReason,
     ) -> Result<Answer, DecideError> {
-        if self.model.mode_of(items, self.mode) == Mode::Strict {
+        // What a group has given up is not to be decided beside it, in any mode.
+        let is_out = reason == NoPrimaryReason::CountedOut;
+        if is_out || self.model.mode_of(items, self.mode) == Mode::Strict {
             return Err(DecideError::NoPrimary { reason });
         }
         match self.overlay.decide(self.store, context, items, self.model) {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::base::bug::{self, Bug};
 use crate::base::id::{Member, MemberId, PeerName, Position};
 use crate::config::MAX_MEMBERS;
+use crate::state::upkeep::Upkeep;
 
 /// The members of a group as part of its replicated state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Membership {
     pub next: Option<Vec<Member>>,
     /// Who was counted out, oldest first; bounded by `MAX_REMOVED`. They are refused by name.
     pub removed: Vec<Member>,
+    /// How the group looks after them.
+    pub upkeep: Upkeep,
 }
 
 /// Members counted out that are remembered: an older one is a stranger like any other.
@@ -25,7 +28,7 @@ pub const MAX_REMOVED: usize = 64;
 impl Membership {
     /// A membership in force, with no change under way.
     pub fn settled(stamp: Position, voters: Vec<Member>) -> Self {
-        Self { stamp, voters, next: None, removed: Vec::new() }
+        Self { stamp, voters, ..Self::default() }
     }
 
     /// Returns true if there is a member of this name, now or after the change under way.
@@ -92,6 +95,20 @@ impl Membership {
         }
     }
 
+    /// This membership, begun anew with these voters: the rest of the members is counted out.
+    /// Whoever was counted out before stays so, and what was said of its upkeep.
+    pub fn founded_anew(&self, stamp: Position, voters: Vec<Member>) -> Self {
+        let mut gone = self.removed.clone();
+        let old = self.voters.iter().chain(self.next.iter().flatten());
+        for member in old.filter(|old| !voters.iter().any(|new| new.name == old.name)) {
+            if !gone.contains(member) {
+                gone.push(member.clone());
+            }
+        }
+        gone.drain(..gone.len().saturating_sub(MAX_REMOVED));
+        Self { stamp, voters, next: None, removed: gone, upkeep: self.upkeep }
+    }
+
     /// This membership with `name` counted by `id`, as a joint change from this one.
     ///
     /// Returns `None` if a change is under way, the name is unknown, or it counts already.
@@ -150,6 +167,14 @@ impl Membership {
         Some(changed)
     }
 
+    /// This membership looked after in another way. Nothing of what counts changes, so it takes no
+    /// joint change.
+    ///
+    /// Returns `None` if a change is under way.
+    pub fn kept_by(&self, upkeep: Upkeep, stamp: Position) -> Option<Self> {
+        self.next.is_none().then(|| Self { stamp, upkeep, ..self.clone() })
+    }
+
     /// The end of the change under way, if there is one.
     pub fn ended(&self, stamp: Position) -> Option<Self> {
         let voters = self.next.clone()?;
@@ -157,13 +182,11 @@ impl Membership {
         let mut removed = self.removed.clone();
         removed.extend(self.voters.iter().filter(|m| !self.keeps(&m.name)).cloned());
         removed.drain(..removed.len().saturating_sub(MAX_REMOVED));
-        Some(Self { stamp, voters, next: None, removed })
+        Some(Self { stamp, voters, next: None, removed, upkeep: self.upkeep })
     }
 
     fn joint(&self, next: Vec<Member>, stamp: Position) -> Self {
-        let voters = self.voters.clone();
-        let removed = self.removed.clone();
-        Self { stamp, voters, next: Some(next), removed }
+        Self { stamp, next: Some(next), ..self.clone() }
     }
 }
 

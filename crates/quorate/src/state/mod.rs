@@ -2,9 +2,11 @@
 
 mod history;
 mod membership;
+mod upkeep;
 
 pub use history::{History, MAX_HISTORY, Reign};
 pub use membership::{MAX_REMOVED, Membership};
+pub use upkeep::Upkeep;
 
 use crate::base::id::{GroupId, GroupTime, Lead, Position};
 use crate::base::policy::Policy;

@@ -119,6 +119,24 @@ pub struct Membership {
     /// Counted out, oldest first; at most 64.
     #[prost(message, repeated, tag = "4")]
     pub removed: ::prost::alloc::vec::Vec<Member>,
+    /// Absent: revision 0.
+    #[prost(message, optional, tag = "7")]
+    pub upkeep: ::core::option::Option<Upkeep>,
+}
+/// How the group looks after its members (from version 6 on).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Upkeep {
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+    /// 0: nobody is forgotten.
+    #[prost(uint32, tag = "2")]
+    pub size: u32,
+    /// 0: as by default.
+    #[prost(uint64, tag = "3")]
+    pub grace_ms: u64,
+    /// By the calendar; 0: no pause.
+    #[prost(uint64, tag = "4")]
+    pub paused_until: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Reign {
@@ -154,7 +172,7 @@ pub struct Policy {
 pub struct Message {
     #[prost(
         oneof = "message::Kind",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 26, 27"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 26, 27"
     )]
     pub kind: ::core::option::Option<message::Kind>,
 }
@@ -206,7 +224,12 @@ pub mod message {
         ChangePolicy(super::ChangePolicy),
         #[prost(message, tag = "22")]
         PolicyChanged(super::PolicyChanged),
-        /// 23 to 25 are kept.
+        /// From version 6 on.
+        #[prost(message, tag = "23")]
+        Arrange(super::Arrange),
+        #[prost(message, tag = "24")]
+        Arranged(super::Arranged),
+        /// 25 is kept.
         #[prost(message, tag = "26")]
         SwitchPrimary(super::SwitchPrimary),
         #[prost(message, tag = "27")]
@@ -269,7 +292,7 @@ pub struct Pong {
     #[prost(message, optional, tag = "3")]
     pub brief: ::core::option::Option<Brief>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VoteRequest {
     #[prost(message, optional, tag = "1")]
     pub ballot: ::core::option::Option<Ballot>,
@@ -279,6 +302,9 @@ pub struct VoteRequest {
     pub position: ::core::option::Option<Position>,
     #[prost(message, optional, tag = "4")]
     pub released: ::core::option::Option<Ballot>,
+    /// Members that are gone for good, as an operator says (from version 6 on); at most 16.
+    #[prost(string, repeated, tag = "5")]
+    pub gone: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Whether the candidate was told to found without waiting for members that are refused.
     #[prost(bool, tag = "6")]
     pub is_forced: bool,
@@ -296,6 +322,9 @@ pub struct PreVoteReply {
     /// Not granted, for no vote of the sender lasts, but its state may be adopted.
     #[prost(bool, tag = "5")]
     pub lends_state: bool,
+    /// Why not, for people (from version 6 on).
+    #[prost(string, tag = "6")]
+    pub why: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct VoteReply {
@@ -312,6 +341,9 @@ pub struct VoteReply {
     /// Not granted, for no vote of the sender lasts, but its state may be adopted.
     #[prost(bool, tag = "6")]
     pub lends_state: bool,
+    /// Why not, for people (from version 6 on).
+    #[prost(string, tag = "7")]
+    pub why: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Release {
@@ -363,6 +395,44 @@ pub struct PolicyChanged {
     /// Whoever asks is a client, and may not; `refused` says so to who does not know this field.
     #[prost(bool, tag = "4")]
     pub not_allowed: bool,
+}
+/// Asks the primary to arrange something for the whole group.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Arrange {
+    #[prost(uint64, tag = "1")]
+    pub request: u64,
+    #[prost(oneof = "arrange::What", tags = "2")]
+    pub what: ::core::option::Option<arrange::What>,
+}
+/// Nested message and enum types in `Arrange`.
+pub mod arrange {
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum What {
+        #[prost(message, tag = "2")]
+        Monitor(super::MonitorChange),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MonitorChange {
+    #[prost(enumeration = "MonitorChangeKind", tag = "1")]
+    pub kind: i32,
+    #[prost(uint32, tag = "2")]
+    pub size: u32,
+    /// 0: as by default.
+    #[prost(uint64, tag = "3")]
+    pub grace_ms: u64,
+    #[prost(uint64, tag = "4")]
+    pub pause_ms: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Arranged {
+    #[prost(uint64, tag = "1")]
+    pub request: u64,
+    #[prost(enumeration = "ArrangeOutcome", tag = "2")]
+    pub outcome: i32,
+    /// Of what was arranged, after it.
+    #[prost(uint64, tag = "3")]
+    pub revision: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SwitchPrimary {
@@ -670,6 +740,73 @@ impl RemoveOutcome {
             "REMOVE_LAST_MEMBER" => Some(Self::RemoveLastMember),
             "REMOVE_PRIMARY" => Some(Self::RemovePrimary),
             "REMOVE_OLD_VERSION" => Some(Self::RemoveOldVersion),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum MonitorChangeKind {
+    MonitorUnspecified = 0,
+    MonitorSet = 1,
+    MonitorOff = 2,
+    MonitorPause = 3,
+    MonitorResume = 4,
+}
+impl MonitorChangeKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::MonitorUnspecified => "MONITOR_UNSPECIFIED",
+            Self::MonitorSet => "MONITOR_SET",
+            Self::MonitorOff => "MONITOR_OFF",
+            Self::MonitorPause => "MONITOR_PAUSE",
+            Self::MonitorResume => "MONITOR_RESUME",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "MONITOR_UNSPECIFIED" => Some(Self::MonitorUnspecified),
+            "MONITOR_SET" => Some(Self::MonitorSet),
+            "MONITOR_OFF" => Some(Self::MonitorOff),
+            "MONITOR_PAUSE" => Some(Self::MonitorPause),
+            "MONITOR_RESUME" => Some(Self::MonitorResume),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ArrangeOutcome {
+    ArrangeUnspecified = 0,
+    ArrangeArranged = 1,
+    ArrangeNotAllowed = 2,
+    ArrangeOldVersion = 3,
+}
+impl ArrangeOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::ArrangeUnspecified => "ARRANGE_UNSPECIFIED",
+            Self::ArrangeArranged => "ARRANGE_ARRANGED",
+            Self::ArrangeNotAllowed => "ARRANGE_NOT_ALLOWED",
+            Self::ArrangeOldVersion => "ARRANGE_OLD_VERSION",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ARRANGE_UNSPECIFIED" => Some(Self::ArrangeUnspecified),
+            "ARRANGE_ARRANGED" => Some(Self::ArrangeArranged),
+            "ARRANGE_NOT_ALLOWED" => Some(Self::ArrangeNotAllowed),
+            "ARRANGE_OLD_VERSION" => Some(Self::ArrangeOldVersion),
             _ => None,
         }
     }

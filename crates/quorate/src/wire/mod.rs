@@ -57,6 +57,6 @@ pub use hello::{Hello, MAX_HELLO_BYTES, Refuse};
 pub use merge::{Merge, MergeReply};
 
 /// Newest version of the protocol that this library speaks.
-pub const PROTOCOL_VERSION: u32 = 5;
+pub const PROTOCOL_VERSION: u32 = 6;
 /// Oldest version of the protocol that this library speaks.
 pub const MIN_PROTOCOL_VERSION: u32 = 1;

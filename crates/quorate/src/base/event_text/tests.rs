@@ -145,6 +145,68 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
         ),
         (Event::MemberRemoved { peer: peer.clone() }, Info, "b is not a member any more"),
         (
+            Event::MemberStale { peer: peer.clone(), silent_ms: 60_000 },
+            Warn,
+            "b has been silent for 1m, and counts: bring it back, or, if it is gone for good, have \
+             it forgotten or start another in its place",
+        ),
+        (
+            Event::MemberForgotten { peer: peer.clone(), silent_ms: 61_500 },
+            Warn,
+            "forgets b, which has been silent for 61.5s and was replaced",
+        ),
+        (
+            Event::JoinerWaits { peer: peer.clone(), live: 4 },
+            Warn,
+            "b is up to date and not counted in: 4 members are live already; it becomes one when \
+             one of them has gone",
+        ),
+        (
+            Event::MonitorChanged {
+                size: Some(3),
+                grace_ms: Some(60_000),
+                paused_until_ms: Some(5),
+                revision: 2,
+            },
+            Warn,
+            "forgets a member that was silent for 1m while 3 are live without it, and nobody until \
+             the pause has ended",
+        ),
+        (
+            Event::MonitorChanged {
+                size: None,
+                grace_ms: None,
+                paused_until_ms: None,
+                revision: 3,
+            },
+            Warn,
+            "forgets nobody by itself from now on",
+        ),
+        (
+            Event::PrimaryForced {
+                generation: Generation(8),
+                group_id: GroupId(10),
+                gone: bc.clone(),
+                position: position(),
+                as_of_ms: 1,
+            },
+            Error,
+            "is primary of the new generation 8 by force, from position 7.3:0: b and c are no \
+             member any more, and what only they held is lost",
+        ),
+        (
+            Event::CountedOut { by: Some(peer.clone()), generation: Generation(8) },
+            Error,
+            "b refuses this peer as no member of generation 8: it decides nothing any more; start \
+             it anew to join, with its data set aside",
+        ),
+        (
+            Event::CountedOut { by: None, generation: Generation(8) },
+            Error,
+            "was counted out of the group: it decides nothing any more; end it, or start it anew \
+             to join, with its data set aside",
+        ),
+        (
             Event::PolicyChanged { revision: 0 },
             Info,
             "decides by what its own code says, as it did at first",
@@ -370,6 +432,12 @@ fn the_name_of_an_event_is_that_of_its_json() {
         MemberReplaced,
         MemberAdded,
         MemberRemoved,
+        MemberStale,
+        MemberForgotten,
+        JoinerWaits,
+        MonitorChanged,
+        PrimaryForced,
+        CountedOut,
         PolicyChanged,
         PolicyUnusable,
         LocalDecisionsMerged,

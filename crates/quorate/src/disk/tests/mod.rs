@@ -23,7 +23,7 @@ use crate::config::Bounds;
 use crate::model::Value;
 use crate::protocol::io::HardState;
 use crate::record::{Record, Records};
-use crate::state::{BatchEnd, Membership, Meta, Reign};
+use crate::state::{BatchEnd, Membership, Meta, Reign, Upkeep};
 use crate::store::{CopyCursor, EPOCH, Staged, Store};
 
 const STORAGE_ID: StorageId = StorageId(0x5107_a6e1_d000_0000_0000_0000_0000_0001);
@@ -172,6 +172,7 @@ fn meta(at: Position) -> Meta {
             voters: ["a", "b", "c"].map(member).to_vec(),
             next: None,
             removed: Vec::new(),
+            upkeep: Upkeep::default(),
         },
         history: vec![Reign { ballot: at.ballot, after: Sequence(0) }],
         policy: Policy::default(),

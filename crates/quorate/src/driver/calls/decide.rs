@@ -309,6 +309,9 @@ impl Shared {
             model: &*self.model,
         };
         let context = self.group_time();
+        // It may have been counted out since the call was made.
+        let last = self.routing.reason();
+        let reason = if last == NoPrimaryReason::CountedOut { last } else { reason };
         let answer = alone.decide(items, context, reason)?;
         self.tally.decided_alone.add(1);
         let position = self.store.position();

@@ -3,6 +3,7 @@
 //! | reason | is the case where |
 //! |---|---|
 //! | `LeaseEnded` | this peer is the primary and has lost its majority |
+//! | `CountedOut` | a newer generation has counted it out |
 //! | `Removed` | it was counted out |
 //! | `Incomplete` | a new generation waits for members that are missing |
 //! | `Refused` | so many members are refused, here or there, that the rest is no majority, or all |
@@ -36,6 +37,7 @@ pub(in crate::driver) fn no_primary(
     let Known { own, kind, members } = *known;
     match status.role {
         PeerRole::Primary => return NoPrimaryReason::LeaseEnded,
+        _ if status.is_disowned => return NoPrimaryReason::CountedOut,
         PeerRole::Removed => return NoPrimaryReason::Removed,
         _ if !status.missing.is_empty() => return NoPrimaryReason::Incomplete,
         _ => {}
@@ -123,6 +125,10 @@ mod tests {
             peers: fellows,
             primary_silence: None,
             missing: Vec::new(),
+            spare: 0,
+            monitor: None,
+            lost: None,
+            is_disowned: false,
         }
     }
 

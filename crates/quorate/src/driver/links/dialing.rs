@@ -14,8 +14,10 @@ use crate::base::id::PeerName;
 use crate::base::telling::Chain;
 use crate::driver::links::dial_error::{DialError, HandshakeError};
 use crate::driver::links::handshake::{Agreed, Side, shake};
+use crate::driver::links::settings::TLS;
 use crate::driver::shared::Shared;
 use crate::protocol::message::Lane;
+use crate::transport::Unwanted;
 
 /// Places of one address that are tried in a row; those beyond have their turn next time.
 const MAX_PLACES: usize = 32;
@@ -102,7 +104,8 @@ pub(in crate::driver) async fn connect(
         None => DialError::Lookup(io::ErrorKind::AddrNotAvailable.into()),
     };
     if let Some(unwanted) = error.unwanted() {
-        shared.note_unheard(to);
+        let field = Unwanted::of(unwanted).map_or(TLS, |unwanted| unwanted.field);
+        shared.note_unheard(to, field);
         let peer = to.map_or_else(|| address.to_owned(), PeerName::to_string);
         shared.note_unwanted(peer, address, unwanted, Shared::refused);
     }

@@ -41,6 +41,8 @@ use crate::wire::{self, Frame, Hello, MAX_HELLO_BYTES, MIN_PROTOCOL_VERSION, Ref
 
 /// The field of a refusal that is about how many are connected.
 const PLACES: &str = "max_connections";
+/// The field of a refusal that is about what the transport has proved.
+const CERTIFICATE: &str = "certificate";
 /// The time that a peer which was refused may take to read why.
 const PARTING: Duration = Duration::from_millis(100);
 
@@ -137,6 +139,7 @@ impl Handshake<'_> {
         let differences = differences(self.shared, &side, &hello);
         if !differences.is_empty() {
             self.note_holder(&side, &hello, false);
+            self.note_met(&hello, &differences[0].field);
             return Err(self.refuse(&side, &hello, differences).await);
         }
         let reservation = self.reserve(&side, &hello).await?;
@@ -210,7 +213,7 @@ impl Handshake<'_> {
         if proof.is_of(claim) {
             return Ok(());
         }
-        let field = "certificate".to_owned();
+        let field = CERTIFICATE.to_owned();
         let ours = proof.wanted(claim);
         let theirs = printable(&proof.certificate().to_string());
         let what = Refuse { field: field.clone(), ours: ours.clone(), theirs: theirs.clone() };
@@ -328,14 +331,14 @@ impl Handshake<'_> {
                 // Whoever is not whom it says to be is told nothing of this group.
                 let proven = self.check_proof(side, &hello).await;
                 if proven.is_err() {
-                    self.shared.note_unheard(side.dialed());
+                    self.shared.note_unheard(side.dialed(), CERTIFICATE);
                 }
                 proven.map(|()| hello)
             }
             Frame::Refuse(refuse) => match self.caller(side) {
                 Other::Stranger => Err(HandshakeError::Unexpected { kind }),
                 dialed => {
-                    self.shared.note_unheard(side.dialed());
+                    self.shared.note_unheard(side.dialed(), &refuse.field);
                     Err(self.refused_by_them(dialed, None, refuse))
                 }
             },
@@ -350,6 +353,8 @@ impl Handshake<'_> {
             kind::REFUSE => match wire::decode(kind, body)? {
                 Frame::Refuse(refuse) => {
                     self.note_holder(side, hello, refuse.field == STRANGER);
+                    self.note_spurned(side, hello, &refuse.field);
+                    self.note_met(hello, &refuse.field);
                     let start = Some(hello.incarnation);
                     Err(self.refused_by_them(self.other(side, hello), start, refuse))
                 }
@@ -359,19 +364,40 @@ impl Handshake<'_> {
         }
     }
 
+    /// Returns true if the other end is who it says, as far as that can be told.
+    fn is_sure_of(&self, side: &Side, hello: &Hello) -> bool {
+        self.stream.proof.is_some()
+            || side.dialed() == Some(&hello.peer)
+            || self.shared.roster.is_at(&hello.peer, &self.stream.peer_address)
+    }
+
+    /// Notes that a peer which holds a state refuses this one as no member: it may have been
+    /// counted out.
+    fn note_spurned(&self, side: &Side, hello: &Hello, field: &str) {
+        let is_client = self.shared.config.kind == PeerKind::Client;
+        if field == STRANGER && hello.has_state && !is_client && self.is_sure_of(side, hello) {
+            self.shared.note_spurned(&hello.peer, &hello.standing);
+        }
+    }
+
     /// Notes a peer that holds a state and cannot be linked with, whoever refuses whom: one of this
     /// peer's list, or of a group that lives and does not count this peer. Whoever gives a name
     /// that this peer has neither dialed nor seen a proof of may be anybody, unless it comes from
     /// where that name is reached: in plain text there is no more to go by, and the holder may be
     /// the only one of the two that can dial.
     fn note_holder(&self, side: &Side, hello: &Hello, is_spurned: bool) {
-        let is_sure = self.stream.proof.is_some()
-            || side.dialed() == Some(&hello.peer)
-            || self.shared.roster.is_at(&hello.peer, &self.stream.peer_address);
-        let is_holder = hello.has_state && is_sure;
+        let is_holder = hello.has_state && self.is_sure_of(side, hello);
         if is_holder && (is_spurned || self.shared.roster.members().contains(&hello.peer)) {
             let position = hello.standing.position;
             self.shared.note_holder(Some(position).filter(|position| !position.is_blank()));
+        }
+    }
+
+    /// Notes that a peer of this group is there which cannot be linked with.
+    fn note_met(&self, hello: &Hello, field: &str) {
+        let is_of_group = hello.group == self.shared.group.group;
+        if is_of_group && hello.kind != PeerKind::Client && hello.peer != self.shared.config.name {
+            self.shared.note_met(&hello.peer, field);
         }
     }
 

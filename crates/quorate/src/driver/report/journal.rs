@@ -62,7 +62,11 @@ fn about(told: &Event) -> Option<&str> {
         Event::MemberReplaced { peer }
         | Event::MemberAdded { peer, .. }
         | Event::MemberRemoved { peer }
+        | Event::MemberStale { peer, .. }
+        | Event::MemberForgotten { peer, .. }
+        | Event::JoinerWaits { peer, .. }
         | Event::SwitchAborted { to: peer }
+        | Event::CountedOut { by: Some(peer), .. }
         | Event::CatchUpStarted { from: peer, .. } => Some(peer.as_str()),
         other => other.passing(),
     }

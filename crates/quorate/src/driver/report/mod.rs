@@ -11,4 +11,5 @@ pub(super) mod peer_status;
 pub(super) mod status;
 pub(super) mod tally;
 pub(super) mod turns;
+pub(super) mod upkeep;
 pub(super) mod waiting;

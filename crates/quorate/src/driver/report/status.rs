@@ -14,6 +14,7 @@ use crate::driver::links::refusals::Refusal;
 use crate::driver::report::fill::Fill;
 use crate::driver::report::peer_status::{ContactStatus, Link, PeerStatus, link_error};
 use crate::driver::report::turns::Turns;
+use crate::driver::report::upkeep::{Lost, MonitorStatus, millis};
 use crate::driver::shared::Shared;
 use crate::protocol::{CatchUp, MachineMember, MachineStatus, PeerRole};
 use crate::transport::{Certificate, Tls};
@@ -109,6 +110,13 @@ pub struct Status {
     /// ([`NewGenerations`](crate::NewGenerations)), or because a member that has restarted may have
     /// acknowledged more than is left ([`PeerBuilder::state_dir`](crate::PeerBuilder::state_dir)).
     pub waits_for: Vec<PeerName>,
+    /// The number of live members that may fail before those that are left are no majority: 0
+    /// where there is no primary.
+    pub spare: usize,
+    /// How the group looks after its members; `None` at a peer that holds no membership.
+    pub monitor: Option<MonitorStatus>,
+    /// At a member that reaches no majority: whom there is to wait for, and what else would help.
+    pub lost: Option<Lost>,
     /// Connections that came in, and what guests hold.
     pub connections: Connections,
     /// The longest turns of the event loop.
@@ -135,6 +143,11 @@ pub struct MemberStatus {
     /// True if the start of it that is connected, or was last, counts: it votes, and what it holds
     /// is acknowledged.
     pub is_counted: bool,
+    /// For how long it has been silent, in milliseconds: this peer has no link with it, and nobody
+    /// that is in reach says that it reaches it. `None` while it is there.
+    pub silent_ms: Option<u64>,
+    /// True if it was silent for the grace of the [`Monitor`](crate::Monitor), a minute by default.
+    pub is_stale: bool,
 }
 
 /// The state of the storage.
@@ -170,13 +183,17 @@ impl MemberStatus {
                 address: address(name),
                 name: name.clone(),
                 is_counted: id.is_some(),
+                silent_ms: None,
+                is_stale: false,
             });
             return told.collect();
         }
-        let known = known.into_iter().map(|MachineMember { name, is_counted, .. }| Self {
-            address: address(&name),
-            name,
-            is_counted,
+        let known = known.into_iter().map(|member| Self {
+            address: address(&member.name),
+            is_counted: member.is_counted,
+            silent_ms: member.silence.map(millis),
+            is_stale: member.is_stale,
+            name: member.name,
         });
         known.collect()
     }
@@ -278,8 +295,11 @@ impl Status {
             bytes: usage.bytes,
             max_bytes: usage.max_bytes,
             fill: shared.fill.fill(),
-            primary_silence_ms: silence.map(|s| u64::try_from(s.as_millis()).unwrap_or(u64::MAX)),
+            primary_silence_ms: silence.map(millis),
             waits_for: machine.missing,
+            spare: machine.spare,
+            monitor: machine.monitor.map(|status| MonitorStatus::new(status, machine.spare)),
+            lost: machine.lost.map(Lost::from),
             connections: Connections::of(shared),
             turns: shared.turns.turns(shared.clock.time()),
             peers,
@@ -313,6 +333,9 @@ impl Status {
             self.primary = None;
             self.quorum = false;
             self.waits_for.clear();
+            self.spare = 0;
+            self.monitor = None;
+            self.lost = None;
             self.is_current = false;
             self.lag = None;
             for peer in &mut self.peers {

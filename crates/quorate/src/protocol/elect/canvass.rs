@@ -45,6 +45,9 @@ pub(in crate::protocol) struct Canvass {
     /// For a new generation: members in reach with the candidate's own state. They are waited for
     /// no longer than the round takes.
     welcome: BTreeSet<PeerName>,
+    /// For a new generation: members that are gone for good, as an operator says. All others are
+    /// needed then.
+    gone: BTreeSet<PeerName>,
 }
 
 impl Canvass {
@@ -58,6 +61,7 @@ impl Canvass {
             names,
             awaited: BTreeSet::new(),
             welcome: BTreeSet::new(),
+            gone: BTreeSet::new(),
         }
     }
 
@@ -71,6 +75,27 @@ impl Canvass {
         self.welcome = welcome;
     }
 
+    /// Does without `gone`, and with nobody less than all the others.
+    pub(in crate::protocol) fn do_without(&mut self, gone: &BTreeSet<PeerName>) {
+        self.gone.clone_from(gone);
+        self.names.retain(|name| !gone.contains(name));
+    }
+
+    /// Asks for no more than the votes of these.
+    pub(in crate::protocol) fn keep_only(&mut self, is_kept: impl Fn(&PeerName) -> bool) {
+        self.names.retain(is_kept);
+    }
+
+    /// Members that are none any more if this is won.
+    pub(in crate::protocol) fn gone(&self) -> &BTreeSet<PeerName> {
+        &self.gone
+    }
+
+    /// Returns true if it cannot be won without this member's vote.
+    pub(in crate::protocol) fn needs(&self, name: &PeerName) -> bool {
+        !self.gone.is_empty() && self.names.contains(name)
+    }
+
     pub(in crate::protocol) fn call(&self) -> Call {
         self.call
     }
@@ -82,7 +107,8 @@ impl Canvass {
     /// The question that is put to the members by a candidate at `position`.
     pub(in crate::protocol) fn request(&self, position: Position) -> VoteRequest {
         let Call { campaign, ballot, released, is_forced } = self.call;
-        VoteRequest { ballot, campaign, position, released, is_forced }
+        let gone = self.gone.iter().cloned().collect();
+        VoteRequest { ballot, campaign, position, released, is_forced, gone }
     }
 
     /// Returns true if this member has given its vote.
@@ -150,7 +176,11 @@ impl Canvass {
         let have_said = |names: &BTreeSet<PeerName>| {
             names.iter().all(|name| self.has_vote_of(name) || self.lent.contains_key(name))
         };
-        pledges > self.names.len() / 2
+        let needed = match self.gone.is_empty() || bug::is(Bug::ForceByMajorityOfRest) {
+            true => self.names.len() / 2 + 1,
+            false => self.names.len(),
+        };
+        pledges >= needed
             && ((is_over && self.call.is_forced) || have_said(&self.awaited))
             && (is_over || have_said(&self.welcome))
     }
@@ -190,6 +220,8 @@ pub(in crate::protocol) struct Reply {
     /// Its position; blank in a pre-vote, which says nothing of freshness.
     pub(in crate::protocol) position: Position,
     pub(in crate::protocol) membership: Membership,
+    /// Why nothing was given.
+    pub(in crate::protocol) why: String,
 }
 
 /// What a voter said when it had raised its ballot.

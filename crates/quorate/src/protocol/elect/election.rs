@@ -77,9 +77,17 @@ impl Machine {
             self.voted_for = Some(self.config.name.clone());
             self.event(Event::CampaignStarted { ballot });
         }
-        call.is_forced = self.watch.found_now && campaign == Campaign::NewGeneration;
+        let is_told = self.watch.found_now || self.force.is_some();
+        call.is_forced = is_told && campaign == Campaign::NewGeneration;
+        self.note_forced_round(is_binding);
         let names = self.names().into_iter().cloned().collect();
         let mut canvass = Canvass::new(call, deadline, names);
+        if let Some(force) = self.force.as_ref().filter(|_| campaign == Campaign::NewGeneration) {
+            canvass.do_without(force.gone());
+            if bug::is(Bug::ForceWithUnaccounted) {
+                canvass.keep_only(|name| self.reaches_or_is(name));
+            }
+        }
         if campaign == Campaign::NewGeneration {
             canvass.wait_for(self.fresher_in_reach(), self.equals_in_reach());
         }
@@ -175,18 +183,13 @@ impl Machine {
 
     /// Returns true if this peer would give `from` its vote, if it had one that lasts.
     fn would_vote(&self, from: &PeerStart, request: &VoteRequest) -> bool {
-        let is_pledge = request.campaign == Campaign::NewGeneration;
         if !self.believes(&from.name, request.ballot) {
             return false;
         }
         if self.has_no_vote_for(from, request.position) {
             return false;
         }
-        if request.ballot < self.ballot && !(is_pledge && bug::is(Bug::PledgeTwice)) {
-            return false;
-        }
-        let has_voted_else = self.voted_for.as_ref().is_some_and(|name| *name != from.name);
-        if request.ballot == self.ballot && has_voted_else && !bug::is(Bug::VoteTwice) {
+        if self.has_voted_past(from, request) {
             return false;
         }
         if self.hears_a_primary(request.released) && !bug::is(Bug::HearingVoterVotes) {
@@ -196,8 +199,43 @@ impl Machine {
             // Whether it counts is for the candidate to find out: this peer may have been counted
             // in without knowing yet.
             Campaign::Ordinary => !self.is_behind_elsewhere(&from.name, request.position),
-            Campaign::NewGeneration => self.would_pledge(from, request),
+            Campaign::NewGeneration if request.gone.is_empty() => self.would_pledge(from, request),
+            Campaign::NewGeneration => self.why_not_forced(from, request).is_none(),
         }
+    }
+
+    /// Returns true if this peer takes part in a later ballot, or has voted for another in this
+    /// one.
+    fn has_voted_past(&self, from: &PeerStart, request: &VoteRequest) -> bool {
+        let is_pledge = request.campaign == Campaign::NewGeneration;
+        let is_past = request.ballot < self.ballot && !(is_pledge && bug::is(Bug::PledgeTwice));
+        let has_voted_else = self.voted_for.as_ref().is_some_and(|name| *name != from.name);
+        is_past || (request.ballot == self.ballot && has_voted_else && !bug::is(Bug::VoteTwice))
+    }
+
+    /// The reason to refuse a candidate that is to be forced, for people; nothing where another
+    /// round may have another end.
+    fn why_refused(&self, from: &PeerStart, request: &VoteRequest, grant: Grant) -> String {
+        let me = &self.config.name;
+        if grant != Grant::Nothing || request.gone.is_empty() {
+            return String::new();
+        }
+        if !self.believes(&from.name, request.ballot) {
+            return format!("{me} does not know it as a member");
+        }
+        if self.has_no_vote_for(from, request.position) {
+            return format!("{me} has no part in elections, or was counted out");
+        }
+        if self.has_voted_past(from, request) {
+            return String::new();
+        }
+        if self.hears_a_primary(request.released) {
+            let primary = self.promise.as_ref().map(|promise| promise.to.name.clone());
+            let primary = primary.or_else(|| Some(self.leader.as_ref()?.start.name.clone()));
+            let whom = primary.map_or_else(String::new, |primary| format!(" {primary}"));
+            return format!("{me} is bound to a primary{whom} for up to the failure timeout");
+        }
+        self.why_not_forced(from, request).unwrap_or_default()
     }
 
     /// Returns true if one of the two has no part in elections: a client, or a member that was
@@ -208,7 +246,8 @@ impl Machine {
         let is_client = [kind, Some(self.config.kind)].contains(&Some(PeerKind::Client));
         let is_gone = |id| self.meta.membership.has_removed(&from.name, id);
         let is_out = self.is_removed() || self.id_of(from).is_some_and(is_gone);
-        is_client || (is_out && !self.is_of_newer_generation(position))
+        let is_disowned = self.is_disowned_in(position.ballot.generation);
+        is_client || is_disowned || (is_out && !self.is_of_newer_generation(position))
     }
 
     /// Returns true if a state is of a newer generation than this peer's, which says who the
@@ -250,12 +289,14 @@ impl Machine {
         let ballot = request.ballot;
         let known = self.ballot;
         let membership = self.meta.membership.clone();
-        self.send(from, Message::PreVoteReply { ballot, grant, known, membership });
+        let why = self.why_refused(from, request, grant);
+        self.send(from, Message::PreVoteReply { ballot, grant, known, membership, why });
     }
 
     pub(in crate::protocol) fn on_pre_vote_reply(&mut self, from: &PeerStart, reply: Reply) {
         self.learn_ballot(from, reply.known);
         self.note_told(from, &reply.membership);
+        self.note_refusal(from, &reply);
         let Some(id) = self.id_of(from) else { return };
         let Role::PreCandidate(canvass) = &mut self.role else { return };
         let is_asked = canvass.call().ballot == reply.ballot;
@@ -267,6 +308,7 @@ impl Machine {
 
     pub(in crate::protocol) fn on_vote(&mut self, from: &PeerStart, request: &VoteRequest) {
         let grant = self.grant(from, request);
+        let why = self.why_refused(from, request, grant);
         if grant != Grant::Nothing {
             // First the ballot, then the position: nothing of an older ballot is acknowledged
             // after this, so what the vote says stays true.
@@ -285,6 +327,7 @@ impl Machine {
             known: self.ballot,
             position: self.store.position(),
             membership: self.meta.membership.clone(),
+            why,
         };
         if grant == Grant::Vote {
             self.send_bound(from, reply);
@@ -297,6 +340,7 @@ impl Machine {
     pub(in crate::protocol) fn on_vote_reply(&mut self, from: &PeerStart, mut reply: Reply) {
         self.learn_ballot(from, reply.known);
         self.note_told(from, &reply.membership);
+        self.note_refusal(from, &reply);
         if bug::is(Bug::FreshnessAtPreVote) {
             let brief = self.remotes.get(&from.name).and_then(Remote::brief);
             reply.position = brief.map_or(reply.position, |brief| brief.position);
@@ -359,6 +403,7 @@ impl Machine {
             return;
         };
         let call = canvass.call();
+        self.gone.clone_from(canvass.gone());
         if self.has_lost_a_member(call.campaign) {
             return self.give_up_campaign();
         }

@@ -15,7 +15,6 @@ use crate::protocol::deadlines::Timer;
 use crate::protocol::group::remote::Remote;
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Brief, Campaign, VoteRequest};
-use crate::state::Membership;
 
 impl Machine {
     /// Stands for a new generation if nothing less can bring the group back.
@@ -217,7 +216,7 @@ impl Machine {
     /// Where the candidate has data there was a group, whose primary may live on, cut off, although
     /// another process answers under its name. Where nobody has any, and all members answer, there
     /// is most likely none: a group that begins is not to wait for that.
-    fn may_have_promised(&self, candidate: Position) -> bool {
+    pub(in crate::protocol) fn may_have_promised(&self, candidate: Position) -> bool {
         let is_beginning = candidate.is_blank() || bug::is(Bug::ClosedIsDead);
         self.is_young() && !(is_beginning && self.reaches_all_known(|_| true))
     }
@@ -252,7 +251,8 @@ impl Machine {
     pub(in crate::protocol) fn found_generation(&mut self, first: Sequence, as_of: GroupTime) {
         let mut unreached = Vec::new();
         let mut voters = Vec::new();
-        for name in self.names() {
+        let names = self.names().into_iter();
+        for name in names.filter(|name| !self.gone.contains(*name)) {
             let (id, address) = if *name == self.config.name {
                 (Some(self.id), self.config.address.clone())
             } else {
@@ -273,8 +273,7 @@ impl Machine {
         // lost.
         let group_id = self.random_group_id();
         self.meta.group_id = Some(group_id);
-        let removed = std::mem::take(&mut self.meta.membership.removed);
-        self.meta.membership = Membership { removed, ..Membership::settled(stamp, voters) };
+        self.meta.membership = self.meta.membership.founded_anew(stamp, voters);
         self.store.set_meta(self.meta.clone());
         self.meta_version += 1;
         self.follow_names();
@@ -286,6 +285,9 @@ impl Machine {
             let as_of_ms = as_of.as_millis();
             Event::NewGeneration { generation, unreached, position, as_of_ms, loss }
         });
+        if !self.gone.is_empty() {
+            self.note_forced(group_id, position, as_of);
+        }
     }
 }
 

@@ -27,7 +27,8 @@ impl Machine {
     /// Returns true if a member has gone since this peer has stood for a new generation, and is to
     /// be waited for.
     pub(in crate::protocol) fn has_lost_a_member(&self, campaign: Campaign) -> bool {
-        campaign == Campaign::NewGeneration && !self.missing_members().is_empty()
+        let is_forced = !self.gone.is_empty();
+        campaign == Campaign::NewGeneration && !is_forced && !self.missing_members().is_empty()
     }
 
     /// Names that neither this peer nor, as `is_reached_else` says, somebody else reaches.

@@ -2,6 +2,7 @@
 
 pub(super) mod canvass;
 pub(super) mod election;
+pub(super) mod force;
 pub(super) mod founding;
 pub(super) mod missing;
 pub(super) mod suspicion;

@@ -37,6 +37,9 @@ impl Machine {
         if !self.watch.is_suspecting {
             self.suspect();
         }
+        if self.force.is_some() && self.stand_by_force() {
+            return;
+        }
         if !self.may_stand() {
             self.watch.has_agreed = false;
             self.watch.campaign_at = None;
@@ -73,6 +76,7 @@ impl Machine {
     fn may_stand(&self) -> bool {
         let membership = &self.meta.membership;
         match self.config.kind {
+            _ if self.disowned.is_some() => false,
             PeerKind::Client => false,
             // Whoever asks to be let in founds nothing.
             PeerKind::Joiner if membership.voters.is_empty() => false,
@@ -133,7 +137,8 @@ impl Machine {
                         && brief.group_id == self.meta.group_id
                 })
             });
-        self.has_data() && may_stand && self.reaches_own_majority()
+        let is_disowned = self.disowned.is_some();
+        self.has_data() && !is_disowned && may_stand && self.reaches_own_majority()
     }
 
     /// Returns true if a peer belongs to another group and will not help to elect a primary of this
@@ -147,7 +152,7 @@ impl Machine {
 
     /// Returns true if a member of this group, which may know a newer membership, reaches a
     /// majority of it.
-    fn reaches_a_quorum(&self) -> bool {
+    pub(in crate::protocol) fn reaches_a_quorum(&self) -> bool {
         let known = self.remotes.iter().filter(|(name, _)| self.knows(name)).map(|(_, r)| r);
         let briefs = known.filter(|r| self.is_reachable(r)).filter_map(Remote::brief);
         briefs.filter(|brief| brief.group_id == self.meta.group_id).any(|brief| brief.has_quorum)

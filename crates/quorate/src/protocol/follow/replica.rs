@@ -28,7 +28,7 @@ impl Machine {
         group_id: Option<GroupId>,
         is_established: bool,
     ) -> bool {
-        if !self.may_lead(from, ballot) {
+        if self.is_disowned_in(ballot.generation) || !self.may_lead(from, ballot) {
             return false;
         }
         if self.config.kind == PeerKind::Client && self.primary_is_absent() {
@@ -103,6 +103,8 @@ impl Machine {
 
     fn become_follower_of(&mut self, start: PeerStart, ballot: Ballot) {
         self.role = Role::Follower;
+        // The generation that had no place for it has one now, or an even newer one does.
+        self.disowned = None;
         self.receiver.clear();
         self.pull = None;
         let heard = self.now.time;

@@ -13,6 +13,7 @@ use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
 use crate::base::id::{Member, MemberId, PeerKind, PeerName, Position, Sequence};
 use crate::protocol::group::remote::Remote;
+use crate::protocol::group::upkeep::millis;
 use crate::protocol::io::CHANGES_VERSION;
 use crate::protocol::machine::Machine;
 use crate::protocol::message::Brief;
@@ -171,7 +172,7 @@ impl Machine {
     }
 
     /// The change to be made next, if there is any: a wish to leave comes first.
-    fn next_change(&self, stamp: Position) -> Option<Membership> {
+    fn next_change(&mut self, stamp: Position) -> Option<Membership> {
         let membership = &self.meta.membership;
         let me = &self.config.name;
         let may_change = self.old_speaker().is_none();
@@ -187,7 +188,13 @@ impl Machine {
         if let Some(joint) = self.next_learner(stamp) {
             return self.begun(joint);
         }
-        self.next_address(stamp).filter(|_| may_change)
+        if let Some(moved) = self.next_address(stamp).filter(|_| may_change) {
+            return Some(moved);
+        }
+        let (stale, joint) = self.next_surplus(stamp)?;
+        let silent_ms = millis(stale.silence);
+        self.event(Event::MemberForgotten { peer: stale.peer, silent_ms });
+        self.begun(joint)
     }
 
     /// A member in reach that knows no changes of the members but restarts: while there is one,
@@ -199,7 +206,7 @@ impl Machine {
 
     /// Returns true if a majority of the members, of those that would be left as well, follows now:
     /// a change that cannot be committed ends the lease, and cannot be taken back.
-    fn may_be_committed(&self, joint: &Membership) -> bool {
+    pub(in crate::protocol) fn may_be_committed(&self, joint: &Membership) -> bool {
         if bug::is(Bug::ChangeWithoutPromises) {
             return true;
         }
@@ -225,14 +232,10 @@ impl Machine {
     /// It has promised this primary its vote by then: the lease may still rest on the promise of
     /// the incarnation that it replaces, which has died with it.
     fn next_learner(&self, stamp: Position) -> Option<Membership> {
-        let Role::Primary(reign) = &self.role else { return None };
         let membership = &self.meta.membership;
         self.remotes.iter().find_map(|(name, remote)| {
             let (end, id) = remote.last().zip(remote.id())?;
-            let counts_at_once = bug::is(Bug::JoinerCountsAtOnce);
-            let is_ready = self.held_by(name, id) >= reign.committed() || counts_at_once;
-            let has_promised = remote.has_promised() || bug::is(Bug::UnpromisedLearner);
-            if membership.counts(name, id) || !is_ready || !has_promised {
+            if !self.is_ready_learner(name, remote, id) {
                 return None;
             }
             match end.kind {
@@ -240,6 +243,7 @@ impl Machine {
                 _ if membership.has(name) => membership.replacing(name, id, stamp),
                 PeerKind::Member => None,
                 PeerKind::Joiner if self.old_speaker().is_some() => None,
+                PeerKind::Joiner if self.is_beyond_size() => None,
                 PeerKind::Joiner => {
                     let name = name.clone();
                     let address = end.address.clone();
@@ -247,6 +251,35 @@ impl Machine {
                 }
             }
         })
+    }
+
+    /// Returns true if a linked peer does not count, holds what is committed, and has promised this
+    /// primary its vote.
+    fn is_ready_learner(&self, name: &PeerName, remote: &Remote, id: MemberId) -> bool {
+        let Role::Primary(reign) = &self.role else { return false };
+        let counts_at_once = bug::is(Bug::JoinerCountsAtOnce);
+        let is_ready = self.held_by(name, id) >= reign.committed() || counts_at_once;
+        let has_promised = remote.has_promised() || bug::is(Bug::UnpromisedLearner);
+        !self.meta.membership.counts(name, id) && is_ready && has_promised
+    }
+
+    /// Tells of joiners that are ready, and wait until a member has gone, as primary.
+    pub(in crate::protocol) fn tell_waiting(&mut self) {
+        let mut waiting = BTreeSet::new();
+        if self.is_beyond_size() {
+            let ready = self.remotes.iter().filter(|(name, remote)| {
+                let is_joiner = remote.kind() == Some(PeerKind::Joiner);
+                let is_new = !self.meta.membership.has(name);
+                let id = remote.id().filter(|_| is_joiner && is_new);
+                id.is_some_and(|id| self.is_ready_learner(name, remote, id))
+            });
+            waiting.extend(ready.map(|(name, _)| name.clone()));
+        }
+        let live = self.live();
+        let Role::Primary(reign) = &mut self.role else { return };
+        for peer in reign.note_waiting(waiting) {
+            self.event(Event::JoinerWaits { peer, live });
+        }
     }
 
     /// Follows a counted member that says it is reached elsewhere.
@@ -264,7 +297,7 @@ impl Machine {
     }
 
     /// Sets the membership from the next cut on, as primary.
-    fn set_membership(&mut self, membership: Membership) {
+    pub(in crate::protocol) fn set_membership(&mut self, membership: Membership) {
         let is_same = membership.names() == self.meta.membership.names()
             && membership.next == self.meta.membership.next;
         let before = std::mem::replace(&mut self.meta.membership, membership);
@@ -282,6 +315,12 @@ impl Machine {
     /// The membership has changed: tells who has come and who has gone since, once that is settled.
     pub(in crate::protocol) fn on_membership(&mut self, before: &Membership) {
         self.follow_names();
+        if self.is_removed() && !before.has_removed(&self.config.name, self.id) {
+            self.tell_removed();
+        }
+        if before.upkeep != self.meta.membership.upkeep {
+            self.tell_upkeep();
+        }
         let after = &self.meta.membership;
         if after.next.is_some() || before.voters.is_empty() || after.voters.is_empty() {
             return;
@@ -314,7 +353,7 @@ impl Machine {
     }
 
     /// A membership of an older reign is covered by the first change of this one.
-    fn stamp_of(&self, membership: &Membership) -> Sequence {
+    pub(in crate::protocol) fn stamp_of(&self, membership: &Membership) -> Sequence {
         let Role::Primary(reign) = &self.role else {
             return Sequence(u64::MAX);
         };
@@ -326,7 +365,7 @@ impl Machine {
     }
 
     /// The stamp of a change made now: past the last cut, and part of the next one.
-    fn next_stamp(&self) -> Position {
+    pub(in crate::protocol) fn next_stamp(&self) -> Position {
         let sequence = Sequence(self.store.position().sequence.0 + 1);
         Position { ballot: self.ballot, sequence }
     }

@@ -199,6 +199,7 @@ impl Machine {
             Message::Remove { .. }
             | Message::ChangePolicy { .. }
             | Message::SwitchPrimary { .. }
+            | Message::Arrange { .. }
             | Message::Peers { .. } => true,
             Message::Tail { .. }
             | Message::PieceStaged { .. }
@@ -215,6 +216,7 @@ impl Machine {
             | Message::Removed { .. }
             | Message::PolicyChanged { .. }
             | Message::Switched { .. }
+            | Message::Arranged { .. }
             | Message::Follow { .. }
             | Message::Position { pull: true, .. }
             | Message::Fork { .. }

@@ -62,13 +62,14 @@ impl Machine {
         incarnation: Incarnation,
         has_ended: bool,
     ) {
+        let now = self.now.time;
         let Some(remote) = self.remotes.get_mut(peer) else {
             return;
         };
         if !remote.is_linked_start(incarnation) {
             return;
         }
-        remote.unlink(has_ended);
+        remote.unlink(has_ended, now);
         if self.pull.as_ref().is_some_and(|pull| pull.to.name == *peer) {
             self.pull = None;
         }

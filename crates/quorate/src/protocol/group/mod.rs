@@ -2,6 +2,7 @@
 
 pub(super) mod changes;
 pub(super) mod credence;
+pub(super) mod disowned;
 pub(super) mod group_clock;
 pub(super) mod heartbeat;
 pub(super) mod lag;
@@ -10,4 +11,5 @@ pub(super) mod request;
 pub(super) mod requests;
 pub(super) mod standing;
 pub(super) mod standstill;
+pub(super) mod upkeep;
 pub(super) mod wall_watch;

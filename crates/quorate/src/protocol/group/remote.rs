@@ -39,6 +39,8 @@ pub(in crate::protocol) struct Remote {
     wall_watch: Option<WallWatch>,
     /// When anything last came from it.
     heard: Time,
+    /// When it was last known to be there, by whomever.
+    alive: Time,
     /// The send time of the newest ping that it answered with a promise to this reign.
     answered: Time,
     /// As primary: how far it follows.
@@ -75,14 +77,16 @@ impl Remote {
             // The link may have closed before the answer was heard.
             switch_answers: if is_same { take(&mut self.switch_answers) } else { VecDeque::new() },
             heard: now,
+            alive: now,
             ..Self::default()
         };
         predecessor
     }
 
     /// Notes that all links have closed. What was said over them is not true for ever.
-    pub(in crate::protocol) fn unlink(&mut self, has_ended: bool) {
+    pub(in crate::protocol) fn unlink(&mut self, has_ended: bool, now: Time) {
         self.linked = None;
+        self.note_alive(now);
         self.has_ended = has_ended;
         self.sender = None;
         self.brief = None;
@@ -136,9 +140,20 @@ impl Remote {
         self.heard = self.heard.max(now);
     }
 
+    /// When it was last known to be there, by whomever.
+    pub(in crate::protocol) fn alive(&self) -> Time {
+        self.alive
+    }
+
+    /// Notes that it is there, as this peer or another one knows.
+    pub(in crate::protocol) fn note_alive(&mut self, now: Time) {
+        self.alive = self.alive.max(now);
+    }
+
     /// Takes a silence that was this peer's own fault off its account.
     pub(in crate::protocol) fn excuse(&mut self, gap: Duration) {
         self.heard = self.heard.after(gap);
+        self.alive = self.alive.after(gap);
     }
 
     // --- what it has said

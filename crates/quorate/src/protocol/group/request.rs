@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use crate::base::id::{Ballot, PeerName, Time};
-use crate::protocol::message::{PolicyOutcome, RemoveOutcome, SwitchOutcome};
+use crate::config::MonitorChange;
+use crate::protocol::message::{ArrangeOutcome, PolicyOutcome, RemoveOutcome, SwitchOutcome};
 
 /// Requests that one peer has under way at most.
 pub(in crate::protocol) const MAX_REQUESTS: usize = 16;
@@ -17,6 +18,8 @@ pub(in crate::protocol) enum Ask {
     Remove(PeerName),
     /// Hand over to a member.
     Switch(PeerName),
+    /// Look after the members in another way.
+    Arrange(MonitorChange),
 }
 
 /// The primary's answer.
@@ -25,6 +28,7 @@ pub(in crate::protocol) enum Answer {
     Policy(PolicyOutcome),
     Remove(RemoveOutcome),
     Switch(SwitchOutcome),
+    Arrange(ArrangeOutcome),
 }
 
 /// A request of this peer's embedder.

@@ -1,14 +1,16 @@
 //! What this peer's embedder asks of the primary, whichever peer that is: passed on, asked again
 //! until it is answered, and given up in time (docs/protocol.md, sections 7, 8 and 14).
 
-use crate::base::error::{PolicyError, RemoveError, SwitchError};
+use crate::base::error::{ArrangeError, PolicyError, RemoveError, SwitchError};
 use crate::base::id::{PeerName, Time};
 use crate::protocol::deadlines::Timer;
 use crate::protocol::group::remote::Remote;
 use crate::protocol::group::request::{Answer, Ask, MAX_REQUESTS, Request};
-use crate::protocol::io::{Output, SWITCH_VERSION};
+use crate::protocol::io::{Output, SWITCH_VERSION, UPKEEP_VERSION};
 use crate::protocol::machine::Machine;
-use crate::protocol::message::{Message, PolicyOutcome, RemoveOutcome, SwitchOutcome};
+use crate::protocol::message::{
+    ArrangeOutcome, Message, PolicyOutcome, RemoveOutcome, SwitchOutcome,
+};
 use crate::protocol::role::Role;
 
 impl Machine {
@@ -19,6 +21,7 @@ impl Machine {
                 Ask::Policy(_) => policy_ended(number, Err(PolicyError::Busy { bound })),
                 Ask::Remove(_) => removal_ended(number, Err(RemoveError::Busy { bound })),
                 Ask::Switch(_) => switch_ended(number, Err(SwitchError::TooMany { bound })),
+                Ask::Arrange(_) => arrangement_ended(number, Err(ArrangeError::Busy { bound })),
             });
         }
         let now = self.now.time;
@@ -81,6 +84,7 @@ impl Machine {
                 match ask {
                     Ask::Policy(bytes) => Message::ChangePolicy { request: number, bytes },
                     Ask::Remove(peer) => Message::Remove { request: number, peer },
+                    Ask::Arrange(change) => Message::Arrange { request: number, change },
                     Ask::Switch(to) => {
                         Message::SwitchPrimary { request: number, to, ballot: self.ballot }
                     }
@@ -100,6 +104,10 @@ impl Machine {
                 let is_own_wish = *peer == self.config.name;
                 self.consider_removal(peer, is_own_wish).map(Answer::Remove)
             }
+            Ask::Arrange(change) => {
+                let from = self.own_start();
+                self.consider_arrangement(&from, number, *change).map(Answer::Arrange)
+            }
             // It was ended before, one way or the other.
             Ask::Switch(_) => None,
         }
@@ -114,7 +122,10 @@ impl Machine {
             Ask::Remove(_) if self.old_speaker() == Some(primary) => {
                 Some(Answer::Remove(RemoveOutcome::OldVersion))
             }
-            Ask::Policy(_) | Ask::Remove(_) | Ask::Switch(_) => None,
+            Ask::Arrange(_) if self.speaks_less_than(primary, UPKEEP_VERSION) => {
+                Some(Answer::Arrange(ArrangeOutcome::OldVersion))
+            }
+            Ask::Policy(_) | Ask::Remove(_) | Ask::Switch(_) | Ask::Arrange(_) => None,
         }
     }
 
@@ -236,6 +247,10 @@ impl Machine {
                 policy_ended(number, Err(PolicyError::TimedOut { waited }))
             }
             Ask::Policy(_) => policy_ended(number, Err(PolicyError::NoPrimary { waited })),
+            Ask::Arrange(_) if was_asked => {
+                arrangement_ended(number, Err(ArrangeError::TimedOut { waited }))
+            }
+            Ask::Arrange(_) => arrangement_ended(number, Err(ArrangeError::NoPrimary { waited })),
             Ask::Remove(_) => removal_ended(number, Err(RemoveError::NoPrimary { waited })),
             Ask::Switch(to) if was_asked => {
                 switch_ended(number, Err(SwitchError::TimedOut { to, waited }))
@@ -258,7 +273,10 @@ impl Machine {
             (Some(Ask::Switch(to)), Answer::Switch(outcome)) => {
                 switch_ended(number, outcome.into_result(to.clone()))
             }
-            (None | Some(_), Answer::Policy(_) | Answer::Remove(_) | Answer::Switch(_)) => return,
+            (Some(Ask::Arrange(_)), Answer::Arrange(outcome)) => {
+                arrangement_ended(number, outcome.into_result())
+            }
+            (None | Some(_), _) => return,
         };
         self.take_request(number);
         self.outputs.push_back(ended);
@@ -279,6 +297,10 @@ fn policy_ended(request: u64, result: Result<u64, PolicyError>) -> Output {
 
 fn removal_ended(request: u64, result: Result<(), RemoveError>) -> Output {
     Output::Removed { request, result }
+}
+
+fn arrangement_ended(request: u64, result: Result<u64, ArrangeError>) -> Output {
+    Output::Arranged { request, result }
 }
 
 fn switch_ended(request: u64, result: Result<PeerName, SwitchError>) -> Output {

@@ -12,7 +12,7 @@ use crate::protocol::group::request::Answer;
 use crate::protocol::io::POLICY_VERSION;
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Message, PolicyOutcome};
-use crate::protocol::reign::policy_changes::{Change, Made};
+use crate::protocol::reign::made_changes::{Change, Made};
 use crate::protocol::role::Role;
 
 impl PolicyOutcome {

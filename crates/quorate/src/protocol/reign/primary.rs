@@ -289,7 +289,10 @@ impl Machine {
         self.replicate();
         self.advance_commitment();
         self.advance_policy();
+        self.advance_arrangements();
         self.forget_wishes();
+        self.tell_stale();
+        self.tell_waiting();
         self.advance_membership();
         self.choose_followers();
         self.advance_hand_over();

@@ -1,13 +1,14 @@
 //! State that exists while a peer is primary (docs/protocol.md, section 5).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::base::bug::{self, Bug};
 use crate::base::id::{GroupTime, PeerName, Sequence, Time};
 use crate::protocol::group::group_clock::GroupClock;
+use crate::protocol::group::upkeep::Stale;
 use crate::protocol::reign::lease::Lease;
-use crate::protocol::reign::policy_changes::PolicyChanges;
+use crate::protocol::reign::made_changes::MadeChanges;
 use crate::protocol::reign::switching::{Asker, HandOver};
 
 /// State that exists while this peer is primary.
@@ -33,7 +34,13 @@ pub(in crate::protocol) struct PrimaryState {
     changed: Time,
     /// Members that are to be counted out.
     leaving: BTreeMap<PeerName, Leaving>,
-    policy_changes: PolicyChanges,
+    policy_changes: MadeChanges,
+    /// Changes of how the members are looked after.
+    arranged: MadeChanges,
+    /// Members that were told of as stale.
+    stale: BTreeSet<PeerName>,
+    /// Joiners that are not counted in before a member has gone.
+    waiting: BTreeSet<PeerName>,
     hand_over: Option<HandOver>,
 }
 
@@ -70,7 +77,10 @@ impl PrimaryState {
             lease: Lease::new(),
             changed: now,
             leaving: BTreeMap::new(),
-            policy_changes: PolicyChanges::default(),
+            policy_changes: MadeChanges::default(),
+            arranged: MadeChanges::default(),
+            stale: BTreeSet::new(),
+            waiting: BTreeSet::new(),
             hand_over: None,
         }
     }
@@ -214,12 +224,43 @@ impl PrimaryState {
         self.leaving.retain(|name, leaving| now <= leaving.until && is_member(name));
     }
 
-    pub(in crate::protocol) fn policy_changes(&self) -> &PolicyChanges {
+    pub(in crate::protocol) fn policy_changes(&self) -> &MadeChanges {
         &self.policy_changes
     }
 
-    pub(in crate::protocol) fn policy_changes_mut(&mut self) -> &mut PolicyChanges {
+    pub(in crate::protocol) fn policy_changes_mut(&mut self) -> &mut MadeChanges {
         &mut self.policy_changes
+    }
+
+    // --- upkeep
+
+    pub(in crate::protocol) fn arranged(&self) -> &MadeChanges {
+        &self.arranged
+    }
+
+    pub(in crate::protocol) fn arranged_mut(&mut self) -> &mut MadeChanges {
+        &mut self.arranged
+    }
+
+    /// Notes who is stale; returns who was not before.
+    pub(in crate::protocol) fn note_stale(&mut self, stale: &[Stale]) -> Vec<Stale> {
+        let known = std::mem::take(&mut self.stale);
+        self.stale.extend(stale.iter().map(|stale| stale.peer.clone()));
+        stale.iter().filter(|stale| !known.contains(&stale.peer)).cloned().collect()
+    }
+
+    /// Joiners that are not counted in before a member has gone.
+    pub(in crate::protocol) fn waiting(&self) -> &BTreeSet<PeerName> {
+        &self.waiting
+    }
+
+    /// Notes which joiners wait; returns those that did not before.
+    pub(in crate::protocol) fn note_waiting(
+        &mut self,
+        waiting: BTreeSet<PeerName>,
+    ) -> Vec<PeerName> {
+        let known = std::mem::replace(&mut self.waiting, waiting);
+        self.waiting.difference(&known).cloned().collect()
     }
 
     // --- the end

@@ -122,6 +122,8 @@ impl Near {
             | Message::GaveUp { ballot: of, .. } => *of = ballot,
             Message::Remove { .. }
             | Message::Removed { .. }
+            | Message::Arrange { .. }
+            | Message::Arranged { .. }
             | Message::ChangePolicy { .. }
             | Message::PolicyChanged { .. }
             | Message::Switched { .. }

@@ -142,7 +142,8 @@ fn the_largest_ballot_of_a_joiner_leaves_elections_possible() {
 fn request(ballot: Ballot) -> VoteRequest {
     let position = at(LAST);
     let (campaign, released, is_forced) = (Campaign::Ordinary, Some(LAST), true);
-    VoteRequest { ballot, campaign, position, released, is_forced }
+    let gone = Vec::new();
+    VoteRequest { ballot, campaign, position, released, is_forced, gone }
 }
 
 /// A joiner that stands all the time, in ballots of its own making, takes nobody's vote away.
@@ -190,12 +191,12 @@ fn a_voter_that_is_no_member_is_neither_adopted_nor_asked_who_counts() {
                 address: String::new(),
             });
             let membership = Membership::settled(at(LAST), members.to_vec());
-            let (known, grant) = (LAST, Grant::Vote);
+            let (known, grant, why) = (LAST, Grant::Vote, String::new());
             let message = if is_binding {
                 let position = at(LAST);
-                Message::VoteReply { ballot, grant, known, position, membership }
+                Message::VoteReply { ballot, grant, known, position, membership, why }
             } else {
-                Message::PreVoteReply { ballot, grant, known, membership }
+                Message::PreVoteReply { ballot, grant, known, membership, why }
             };
             say(&mut group, &message);
         }

@@ -7,11 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::base::error::{PolicyError, RemoveError, SwitchError};
+use crate::base::error::{ArrangeError, ForceError, PolicyError, RemoveError, SwitchError};
 use crate::base::event::Event;
+use crate::base::forced::Forced;
 use crate::base::id::{Ballot, GroupTime, Incarnation, Now, PeerKind, PeerName, Time};
 use crate::base::policy::Policy;
-use crate::config::{Acknowledge, Bounds, ClientRights, GroupConfig, NewGenerations, PeerConfig};
+use crate::config::{
+    Acknowledge, Bounds, ClientRights, GroupConfig, Monitor, NewGenerations, PeerConfig,
+};
 use crate::model::{Answer, Cell, Delta, Item, Model, Value};
 use crate::protocol::Machine;
 use crate::protocol::io::{HardState, Input, Kept, LinkEnd, Output, Route, SWITCH_VERSION, Start};
@@ -109,6 +112,10 @@ pub(super) struct Peer {
     pub(super) changed: Vec<Result<u64, PolicyError>>,
     /// How the switches ended that were asked for here.
     pub(super) switched: Vec<Result<PeerName, SwitchError>>,
+    /// How the changes of the upkeep ended that were asked for here.
+    pub(super) arranged: Vec<Result<u64, ArrangeError>>,
+    /// How the wishes ended to be primary by force.
+    pub(super) forced: Vec<Result<Forced, ForceError>>,
     pub(super) model: Arc<Judge>,
 }
 
@@ -132,6 +139,7 @@ pub(super) struct Group {
     pub(super) client_rights: ClientRights,
     /// When peers that start from now on take part in a new generation.
     pub(super) new_generations: NewGenerations,
+    pub(super) monitor: Option<Monitor>,
     /// How far wall clocks are off, in seconds.
     pub(super) walls: BTreeMap<PeerName, i64>,
     /// The newest version of the protocol that some speak.
@@ -177,6 +185,7 @@ impl Group {
             bounds: Bounds { shards: 4, ..Bounds::default() },
             client_rights: ClientRights::default(),
             new_generations: NewGenerations::default(),
+            monitor: None,
             walls: BTreeMap::new(),
             versions: BTreeMap::new(),
             has_storage: false,
@@ -250,6 +259,7 @@ impl Group {
             verify_interval: VERIFY,
             client_rights: self.client_rights,
             new_generations: self.new_generations,
+            monitor: self.monitor,
             bounds,
         };
         let remembered = || Kept {
@@ -276,6 +286,8 @@ impl Group {
             removed: Vec::new(),
             changed: Vec::new(),
             switched: Vec::new(),
+            arranged: Vec::new(),
+            forced: Vec::new(),
             model,
         };
         self.peers.insert(name, peer);
@@ -456,6 +468,8 @@ impl Group {
                 Output::Event(event) => peer.events.push(event),
                 Output::Routed(route) => peer.route = route,
                 Output::Removed { result, .. } => peer.removed.push(result),
+                Output::Forced { result, .. } => peer.forced.push(result),
+                Output::Arranged { result, .. } => peer.arranged.push(result),
                 Output::PolicyChanged { result, .. } => peer.changed.push(result),
                 Output::Switched { result, .. } => peer.switched.push(result),
                 Output::Committed => {}

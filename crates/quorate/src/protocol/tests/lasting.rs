@@ -81,6 +81,7 @@ impl Replica {
             verify_interval: VERIFY,
             client_rights: Default::default(),
             new_generations: Default::default(),
+            monitor: None,
             bounds,
         };
         let now = Time(1_000_000_000);
@@ -150,7 +151,9 @@ impl Replica {
         let (campaign, position) = (Campaign::Ordinary, at(1));
         let released = Some(BALLOT);
         let is_forced = false;
-        self.hear(Message::Vote(VoteRequest { ballot, campaign, position, released, is_forced }))
+        let gone = Vec::new();
+        let request = VoteRequest { ballot, campaign, position, released, is_forced, gone };
+        self.hear(Message::Vote(request))
     }
 }
 
@@ -251,6 +254,7 @@ fn a_restart_remembers_its_vote_and_is_bound_by_what_it_may_have_promised() {
         position: at(1),
         released: None,
         is_forced: false,
+        gone: Vec::new(),
     };
     assert!(!grants(&bound.hear(Message::Vote(request.clone()))));
     bound.now = bound.now.after(Duration::from_secs(10));

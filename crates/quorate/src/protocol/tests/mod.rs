@@ -16,3 +16,4 @@ mod policy;
 mod standstill;
 mod storage;
 mod switching;
+mod upkeep;

@@ -4,6 +4,7 @@
 //! message would mean something else.
 
 mod read;
+mod upkeep;
 mod write;
 
 pub(super) use read::message;

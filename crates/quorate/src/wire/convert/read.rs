@@ -14,6 +14,7 @@ use crate::record::Records;
 use crate::state::{BatchEnd, MAX_HISTORY, MAX_REMOVED, Membership, Meta, Reign};
 use crate::store::Digest;
 use crate::wire::bounds::{self, MAX_LISTED, required};
+use crate::wire::convert::upkeep;
 use crate::wire::error::WireError;
 use crate::wire::generated as proto;
 use crate::wire::generated::message::Kind;
@@ -35,6 +36,7 @@ pub(in crate::wire) fn message(message: proto::Message) -> Read<Message> {
             grant: grant(reply.granted, reply.lends_state),
             known: ballot(reply.known)?,
             membership: membership(reply.membership)?,
+            why: bounds::text("reason of a refusal", reply.why)?,
         },
         Kind::Vote(request) => Message::Vote(vote_request(request)?),
         Kind::VoteReply(reply) => Message::VoteReply {
@@ -43,6 +45,7 @@ pub(in crate::wire) fn message(message: proto::Message) -> Read<Message> {
             known: ballot(reply.known)?,
             position: position(reply.position)?,
             membership: membership(reply.membership)?,
+            why: bounds::text("reason of a refusal", reply.why)?,
         },
         Kind::Release(release) => Message::Release {
             ballot: ballot(release.ballot)?,
@@ -64,6 +67,8 @@ pub(in crate::wire) fn message(message: proto::Message) -> Read<Message> {
             request: switched.request,
             outcome: switch_outcome(switched.outcome())?,
         },
+        Kind::Arrange(request) => upkeep::arrange(request)?,
+        Kind::Arranged(arranged) => upkeep::arrange_outcome(&arranged)?,
         Kind::ChangePolicy(change) => {
             bounds::bytes("change of the policy", change.bytes.len(), 0, MAX_POLICY_BYTES)?;
             Message::ChangePolicy { request: change.request, bytes: change.bytes }
@@ -232,6 +237,7 @@ fn membership(membership: Option<proto::Membership>) -> Read<Membership> {
         voters: voters(membership.voters)?,
         next: membership.next.map(|next| voters(next.members)).transpose()?,
         removed: members(membership.removed, MAX_REMOVED)?,
+        upkeep: upkeep::upkeep(membership.upkeep)?,
     })
 }
 
@@ -292,6 +298,7 @@ fn vote_request(request: proto::VoteRequest) -> Read<VoteRequest> {
         position: position(request.position)?,
         released: request.released.map(TryInto::try_into).transpose()?,
         is_forced: request.is_forced,
+        gone: bounds::peers("member that is gone", &request.gone)?,
     })
 }
 

@@ -8,9 +8,11 @@ use crate::protocol::message::{
     Brief, Campaign, Grant, Message, Piece, PolicyOutcome, RemoveOutcome, SwitchOutcome,
     VoteRequest,
 };
-use crate::state::{BatchEnd, Membership, Meta, Reign};
+use crate::state::{BatchEnd, Membership, Meta, Reign, Upkeep};
 use crate::wire::bounds::{self, MAX_SETTING_BYTES};
+use crate::wire::convert::upkeep;
 use crate::wire::generated as proto;
+use crate::wire::generated::arrange::What;
 use crate::wire::generated::message::Kind;
 
 impl From<&Message> for proto::Message {
@@ -30,17 +32,18 @@ fn kind(message: &Message) -> Kind {
             brief: Some(brief.into()),
         }),
         Message::PreVote(request) => Kind::PreVote(request.into()),
-        Message::PreVoteReply { ballot, grant, known, membership } => {
+        Message::PreVoteReply { ballot, grant, known, membership, why } => {
             Kind::PreVoteReply(proto::PreVoteReply {
                 ballot: Some((*ballot).into()),
                 granted: *grant == Grant::Vote,
                 known: Some((*known).into()),
                 membership: Some(membership.into()),
                 lends_state: *grant == Grant::State,
+                why: bounds::cut(why, MAX_SETTING_BYTES).to_owned(),
             })
         }
         Message::Vote(request) => Kind::Vote(request.into()),
-        Message::VoteReply { ballot, grant, known, position, membership } => {
+        Message::VoteReply { ballot, grant, known, position, membership, why } => {
             Kind::VoteReply(proto::VoteReply {
                 ballot: Some((*ballot).into()),
                 granted: *grant == Grant::Vote,
@@ -48,6 +51,7 @@ fn kind(message: &Message) -> Kind {
                 position: Some((*position).into()),
                 membership: Some(membership.into()),
                 lends_state: *grant == Grant::State,
+                why: bounds::cut(why, MAX_SETTING_BYTES).to_owned(),
             })
         }
         Message::Release { ballot, to } => {
@@ -72,6 +76,13 @@ fn kind(message: &Message) -> Kind {
             request: *request,
             outcome: proto::SwitchOutcome::from(*outcome).into(),
         }),
+        Message::Arrange { request, change } => Kind::Arrange(proto::Arrange {
+            request: *request,
+            what: Some(What::Monitor(change.into())),
+        }),
+        Message::Arranged { request, outcome } => {
+            Kind::Arranged(upkeep::arranged(*request, *outcome))
+        }
         Message::ChangePolicy { request, bytes } => {
             Kind::ChangePolicy(proto::ChangePolicy { request: *request, bytes: bytes.clone() })
         }
@@ -206,6 +217,7 @@ impl From<&Membership> for proto::Membership {
             next: next
                 .map(|next| proto::MemberList { members: next.iter().map(Into::into).collect() }),
             removed: membership.removed.iter().map(Into::into).collect(),
+            upkeep: (membership.upkeep != Upkeep::default()).then(|| (&membership.upkeep).into()),
         }
     }
 }
@@ -264,6 +276,7 @@ impl From<&VoteRequest> for proto::VoteRequest {
             position: Some(request.position.into()),
             released: request.released.map(Into::into),
             is_forced: request.is_forced,
+            gone: request.gone.iter().map(PeerName::to_string).collect(),
         }
     }
 }

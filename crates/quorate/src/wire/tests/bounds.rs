@@ -58,6 +58,7 @@ fn vote_reply(voters: usize, next: usize, removed: usize) -> Kind {
         voters: (0..voters).map(member).collect(),
         next: Some(proto::MemberList { members: (0..next).map(member).collect() }),
         removed: (0..removed).map(member).collect(),
+        upkeep: None,
     };
     Kind::VoteReply(proto::VoteReply {
         ballot: ballot(),
@@ -66,6 +67,7 @@ fn vote_reply(voters: usize, next: usize, removed: usize) -> Kind {
         known: ballot(),
         position: position(),
         membership: Some(membership),
+        why: String::new(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Any frame that a peer may send.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use proptest::collection::vec;
@@ -12,15 +13,16 @@ use crate::base::id::{
     PeerKind, PeerName, PeerStart, Position, Sequence, Term,
 };
 use crate::base::policy::Policy;
+use crate::config::{Monitor, MonitorChange};
 use crate::model::{Answer, Delta, MAX_ITEMS, MAX_KEY_BYTES, Value};
 use crate::protocol::Standing;
 use crate::protocol::io::Succession;
 use crate::protocol::message::{
-    Brief, Campaign, Grant, Lane, Message, Piece, PolicyOutcome, RemoveOutcome, SwitchOutcome,
-    VoteRequest,
+    ArrangeOutcome, Brief, Campaign, Grant, Lane, Message, Piece, PolicyOutcome, RemoveOutcome,
+    SwitchOutcome, VoteRequest,
 };
 use crate::record::{Packer, Records};
-use crate::state::{BatchEnd, MAX_HISTORY, Membership, Meta, Reign};
+use crate::state::{BatchEnd, MAX_HISTORY, Membership, Meta, Reign, Upkeep};
 use crate::store::Digest;
 use crate::wire::replies::{Outcome, Refusal, Reply};
 use crate::wire::{
@@ -120,22 +122,24 @@ fn control_message() -> BoxedStrategy<Message> {
         (number(), option::of(ballot()), brief())
             .prop_map(|(number, promise, brief)| { Message::Pong { number, promise, brief } }),
         vote_request().prop_map(Message::PreVote),
-        (ballot(), grant(), ballot(), membership()).prop_map(
-            |(ballot, grant, known, membership)| Message::PreVoteReply {
+        (ballot(), grant(), ballot(), membership(), why()).prop_map(
+            |(ballot, grant, known, membership, why)| Message::PreVoteReply {
                 ballot,
                 grant,
                 known,
                 membership,
+                why,
             }
         ),
         vote_request().prop_map(Message::Vote),
-        (ballot(), grant(), ballot(), position(), membership()).prop_map(
-            |(ballot, grant, known, position, membership)| Message::VoteReply {
+        (ballot(), grant(), ballot(), position(), membership(), why()).prop_map(
+            |(ballot, grant, known, position, membership, why)| Message::VoteReply {
                 ballot,
                 grant,
                 known,
                 position,
-                membership
+                membership,
+                why,
             }
         ),
         (ballot(), peer()).prop_map(|(ballot, to)| Message::Release { ballot, to }),
@@ -149,6 +153,10 @@ fn control_message() -> BoxedStrategy<Message> {
         }),
         (number(), switch_outcome())
             .prop_map(|(request, outcome)| Message::Switched { request, outcome }),
+        (number(), monitor_change())
+            .prop_map(|(request, change)| Message::Arrange { request, change }),
+        (number(), arrange_outcome())
+            .prop_map(|(request, outcome)| Message::Arranged { request, outcome }),
         (number(), vec(any::<u8>(), 0..99))
             .prop_map(|(request, bytes)| Message::ChangePolicy { request, bytes: bytes.into() }),
         (number(), policy_outcome())
@@ -348,9 +356,56 @@ fn peers() -> BoxedStrategy<Vec<PeerName>> {
 }
 
 fn membership() -> BoxedStrategy<Membership> {
-    (position(), voters(), option::of(voters()), members())
-        .prop_map(|(stamp, voters, next, removed)| Membership { stamp, voters, next, removed })
+    (position(), voters(), option::of(voters()), members(), upkeep())
+        .prop_map(|(stamp, voters, next, removed, upkeep)| Membership {
+            stamp,
+            voters,
+            next,
+            removed,
+            upkeep,
+        })
         .boxed()
+}
+
+fn why() -> BoxedStrategy<String> {
+    "[ -~]{0,99}".boxed()
+}
+
+fn monitor() -> BoxedStrategy<Monitor> {
+    let grace = (1..=30 * 24 * 3_600_000_u64).prop_map(Duration::from_millis);
+    (1..=MAX_LISTED, option::of(grace))
+        .prop_map(|(size, grace)| {
+            let monitor = Monitor::new(size);
+            grace.map_or(monitor, |grace| monitor.grace(grace))
+        })
+        .boxed()
+}
+
+fn upkeep() -> BoxedStrategy<Upkeep> {
+    let until = (1..=GroupTime::MAX_READ.0).prop_map(GroupTime);
+    (number(), option::of(monitor()), option::of(until))
+        .prop_map(|(revision, monitor, paused_until)| Upkeep { revision, monitor, paused_until })
+        .boxed()
+}
+
+fn monitor_change() -> BoxedStrategy<MonitorChange> {
+    let pause = (1..=24 * 3_600_000_u64).prop_map(Duration::from_millis);
+    prop_oneof![
+        monitor().prop_map(MonitorChange::Set),
+        Just(MonitorChange::Off),
+        pause.prop_map(MonitorChange::Pause),
+        Just(MonitorChange::Resume),
+    ]
+    .boxed()
+}
+
+fn arrange_outcome() -> BoxedStrategy<ArrangeOutcome> {
+    prop_oneof![
+        number().prop_map(|revision| ArrangeOutcome::Arranged { revision }),
+        Just(ArrangeOutcome::NotAllowed),
+        Just(ArrangeOutcome::OldVersion),
+    ]
+    .boxed()
 }
 
 fn grant() -> impl Strategy<Value = Grant> {
@@ -443,13 +498,14 @@ fn brief() -> BoxedStrategy<Brief> {
 
 fn vote_request() -> BoxedStrategy<VoteRequest> {
     let campaign = prop_oneof![Just(Campaign::Ordinary), Just(Campaign::NewGeneration)];
-    (ballot(), campaign, position(), option::of(ballot()))
-        .prop_map(|(ballot, campaign, position, released)| VoteRequest {
+    (ballot(), campaign, position(), option::of(ballot()), peers())
+        .prop_map(|(ballot, campaign, position, released, gone)| VoteRequest {
             ballot,
             campaign,
             position,
             released,
             is_forced: ballot.term.0 & 1 == 1,
+            gone,
         })
         .boxed()
 }

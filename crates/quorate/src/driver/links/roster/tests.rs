@@ -23,6 +23,7 @@ fn roster(kind: PeerKind, configured: &[&str]) -> Roster {
         verify_interval,
         client_rights,
         new_generations: Default::default(),
+        monitor: None,
         bounds,
     };
     let configured = configured.iter().map(|n| ((*n).into(), format!("{n}:1")));

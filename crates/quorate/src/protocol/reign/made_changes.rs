@@ -1,16 +1,16 @@
-//! Changes of the policy in a reign: each is made once, and answered as often as it is asked for
-//! (docs/protocol.md, section 14).
+//! Changes that a primary makes on request, of the policy or of the upkeep: each is made once, and
+//! answered as often as it is asked for (docs/protocol.md, sections 14 and 15).
 
 use crate::base::id::{PeerStart, Sequence, Time};
 
 /// Changes that a primary remembers at most, to answer them when a majority holds them.
 const MAX_CHANGES: usize = 64;
 
-/// The changes of the policy that were made in a reign, as far as they may be asked for again.
+/// The changes of one kind that were made in a reign, as far as they may be asked for again.
 #[derive(Debug, Default)]
-pub(in crate::protocol) struct PolicyChanges {
+pub(in crate::protocol) struct MadeChanges {
     changes: Vec<Change>,
-    /// Where the policy last changed in this reign.
+    /// Where what they change last changed in this reign.
     last_at: Option<Sequence>,
 }
 
@@ -21,7 +21,7 @@ pub(in crate::protocol) struct Change {
     pub(in crate::protocol) from: PeerStart,
     /// The request of that peer.
     pub(in crate::protocol) request: u64,
-    /// The policy's revision after it.
+    /// The revision of what it changes, after it.
     pub(in crate::protocol) revision: u64,
     /// A majority that holds this holds the change.
     pub(in crate::protocol) at: Sequence,
@@ -39,7 +39,7 @@ pub(in crate::protocol) enum Made {
     Held { revision: u64 },
 }
 
-impl PolicyChanges {
+impl MadeChanges {
     /// Returns true if this change was made, and may be asked for again.
     pub(in crate::protocol) fn has(&self, from: &PeerStart, request: u64) -> bool {
         self.changes.iter().any(|change| change.is_of(from, request))
@@ -87,12 +87,12 @@ impl PolicyChanges {
         self.changes.retain(|change| now < change.until);
     }
 
-    /// The sequence at which the policy last changed in this reign.
+    /// The sequence at which what they change last changed in this reign.
     pub(in crate::protocol) fn last_at(&self) -> Option<Sequence> {
         self.last_at
     }
 
-    /// Notes that the policy is another from here on.
+    /// Notes that what they change is another from here on.
     pub(in crate::protocol) fn note_changed(&mut self, at: Sequence) {
         self.last_at = Some(at);
     }

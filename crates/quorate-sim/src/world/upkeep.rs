@@ -1,0 +1,185 @@
+//! Upkeep and force: what operators say, who is refused at the door, and who was given up while it
+//! lived.
+//!
+//! The world does here what the driver's handshake does: whoever refuses another has met it, and
+//! whoever is refused as no member by a peer that holds a state hears where that one stands.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use quorate::internal::protocol::io::Input;
+use quorate::internal::protocol::{Applicant, Objection};
+use quorate::{Event as GroupEvent, Incarnation, MonitorChange, PeerName};
+
+use crate::words::seen::Seen;
+use crate::world::World;
+
+/// A peer that an operator has named as gone for good while it lived.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GivenUp {
+    peer: usize,
+    incarnation: Incarnation,
+    /// Who was forced to be primary without it.
+    by: usize,
+}
+
+impl World {
+    /// Two peers have said hello, and at least one of them refuses the other over its list.
+    pub(crate) fn turn_away(&mut self, one: usize, other: usize) {
+        self.counters.add("link refusals");
+        for (here, there) in [(one, other), (other, one)] {
+            let Some(objection) = self.objection(here, there) else { continue };
+            // Whoever is not one of those that found has a list of its own, and is told nothing.
+            let has_state = self
+                .process(here)
+                .is_some_and(|process| !process.store.meta().membership.voters.is_empty());
+            self.meet(here, there, None);
+            self.meet(there, here, None);
+            if has_state && objection != Objection::Full {
+                self.spurn(there, here);
+            }
+        }
+    }
+
+    /// What the list of a peer says against another one.
+    fn objection(&self, peer: usize, from: usize) -> Option<Objection> {
+        let (here, there) = (self.process(peer)?, self.process(from)?);
+        let name = &self.plan.name(from);
+        let (own, meta) = here.standing();
+        let (standing, _) = there.standing();
+        let kind = self.hosts[from].config.kind;
+        let applicant = Applicant { peer: name, id: there.id, kind, standing: &standing };
+        meta.membership.objection(&own, &applicant)
+    }
+
+    /// A peer is refused as no member by one that holds a state.
+    fn spurn(&mut self, peer: usize, by: usize) {
+        let Some((standing, _)) = self.process(by).map(|process| process.standing()) else {
+            return;
+        };
+        let own = self.process(peer).map(|process| process.standing().0);
+        let is_disowned = own.is_some_and(|own| {
+            let newest = standing.position.ballot.generation;
+            newest > own.position.ballot.generation && own.gives_way_to(&standing)
+        });
+        if is_disowned && let Some(incarnation) = self.hosts[peer].running() {
+            self.given_up.retain(|given_up| given_up.peer != peer);
+            self.see(&Seen::Disowned { peer, incarnation });
+        }
+        let by = self.plan.name(by);
+        self.drive(peer, Input::RefusedAsStranger { by, standing });
+    }
+
+    /// A peer hears the name of another one in a handshake of which no link comes.
+    pub(crate) fn meet(&mut self, peer: usize, other: usize, refused_for: Option<&str>) {
+        if !self.hosts[peer].is_running() {
+            return;
+        }
+        let refused_for = refused_for.map(str::to_owned);
+        let other = self.plan.name(other);
+        self.drive(peer, Input::Met { peer: other, refused_for });
+    }
+
+    /// An operator has a peer forced to be primary without these.
+    pub(crate) fn force(&mut self, at: usize, gone: &[usize]) {
+        self.switches += 1;
+        let request = self.switches;
+        if self.hosts[at].is_running() {
+            self.counters.add("forces asked for");
+            let gone: BTreeSet<PeerName> = gone.iter().map(|peer| self.plan.name(*peer)).collect();
+            self.drive(at, Input::Force { request, gone });
+        }
+    }
+
+    /// An operator says how the members are to be looked after.
+    pub(crate) fn arrange(&mut self, at: usize, change: MonitorChange) {
+        self.switches += 1;
+        let request = self.switches;
+        if self.hosts[at].is_running() {
+            self.drive(at, Input::Arrange { request, change });
+        }
+    }
+
+    /// Notes who was given up by force while it lived: until it hears of that it may go on.
+    pub(crate) fn note_given_up(&mut self, by: usize, event: &GroupEvent) {
+        let GroupEvent::PrimaryForced { gone, .. } = event else { return };
+        let gone: Vec<usize> = gone.iter().map(|peer| self.index_of(peer)).collect();
+        for peer in gone {
+            if let Some(incarnation) = self.process(peer).map(|process| process.incarnation) {
+                self.given_up.push(GivenUp { peer, incarnation, by });
+                // A scenario says itself what is to come of it.
+                self.has_lied |= self.are_faults_active;
+            }
+        }
+    }
+
+    /// Returns true if a peer was given up by force while it lived, and has not heard of that.
+    pub(crate) fn was_given_up(&self, peer: usize) -> bool {
+        let incarnation = self.process(peer).map(|process| process.incarnation);
+        let given_up = self.given_up.iter().find(|given_up| given_up.peer == peer);
+        given_up.is_some_and(|given_up| Some(given_up.incarnation) == incarnation)
+    }
+
+    /// Returns true if a peer was forced past others that lived.
+    pub(crate) fn was_forced_past(&self, peer: usize) -> bool {
+        self.given_up.iter().any(|given_up| given_up.by == peer)
+    }
+
+    /// Whoever has an operator's ear names those that do not run as gone, or, if it lies, any that
+    /// it does not reach.
+    pub(crate) fn fault_force(&mut self, peer: usize, is_honest: bool) {
+        let names: Vec<usize> = match self.process(peer) {
+            Some(process) => {
+                let names = process.store.meta().membership;
+                names.names().into_iter().map(|name| self.index_of(name)).collect()
+            }
+            None => return,
+        };
+        let is_there = |other: &usize| match is_honest {
+            true => self.process(*other).is_some() || self.is_stranded(*other),
+            false => self.is_linked(peer, *other),
+        };
+        let gone: Vec<usize> =
+            names.into_iter().filter(|other| *other != peer && !is_there(other)).collect();
+        if !gone.is_empty() {
+            self.force(peer, &gone);
+        }
+    }
+
+    /// Returns true if an earlier process of a peer lives on, cut off.
+    fn is_stranded(&self, peer: usize) -> bool {
+        self.stranded.iter().any(|stranded| stranded.peer == peer)
+    }
+
+    /// A member ends, and a peer that is no member is started in its place.
+    pub(crate) fn fault_replace(&mut self, peer: usize, length: Duration) {
+        if !self.is_counted(peer) || !self.may_lose(peer) {
+            return;
+        }
+        self.fault_join();
+        self.kill_for(peer, false, length * 4);
+    }
+
+    /// An operator pauses, resumes or sets the monitor.
+    pub(crate) fn fault_arrange(&mut self, peer: usize) {
+        let Some(monitor) = self.plan.monitor else { return };
+        let pause = self.plan.timeout() * 2;
+        let pause = Duration::from_millis(pause.as_millis().try_into().unwrap_or(1).max(1));
+        let change = match self.fault_random.index(4) {
+            0 => MonitorChange::Pause(pause),
+            1 => MonitorChange::Resume,
+            2 => MonitorChange::Off,
+            _ => MonitorChange::Set(monitor),
+        };
+        self.arrange(peer, change);
+    }
+
+    /// Returns true if a joiner has yet to wait for a place, for as many members as are wanted, and
+    /// one more, are live.
+    pub(crate) fn is_waiting(&self, peer: usize) -> bool {
+        let is_joiner = self.hosts[peer].config.kind == quorate::PeerKind::Joiner;
+        let Some(list) = self.newest_membership().filter(|_| is_joiner) else { return false };
+        let monitor = list.upkeep.in_force(self.plan.monitor);
+        monitor.is_some_and(|monitor| list.voters.len() > monitor.size())
+    }
+}

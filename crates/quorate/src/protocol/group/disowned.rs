@@ -1,0 +1,78 @@
+//! Being counted out: how a peer learns of it, and what it does no more (docs/protocol.md,
+//! section 7, rule 16).
+//!
+//! A refusal within one generation proves nothing: the list of a primary that was cut off may hold
+//! a removal that no majority held. A newer generation was founded by a majority of the names, or
+//! by force; whoever it has counted out has nothing left to decide.
+
+use crate::base::bug::{self, Bug};
+use crate::base::event::Event;
+use crate::base::id::{Generation, PeerName};
+use crate::protocol::group::standing::Standing;
+use crate::protocol::io::Route;
+use crate::protocol::machine::Machine;
+use crate::protocol::role::Role;
+
+/// A newer generation of this peer's history has counted it out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::protocol) struct Disowned {
+    generation: Generation,
+}
+
+impl Disowned {
+    /// The generation that this peer does not belong to.
+    pub(in crate::protocol) fn generation(&self) -> Generation {
+        self.generation
+    }
+}
+
+impl Machine {
+    /// Another peer has refused this one as no member, and stands there.
+    pub(in crate::protocol) fn on_refused_as_stranger(&mut self, by: PeerName, theirs: &Standing) {
+        let generation = theirs.position.ballot.generation;
+        if !self.has_data() {
+            return self.tell_counted_out(Some(by), generation);
+        }
+        let own = Standing::new(self.store.position(), &self.meta);
+        let is_newer =
+            generation > own.position.ballot.generation || bug::is(Bug::DisownedInOneGeneration);
+        let is_known = self.disowned.as_ref().is_some_and(|d| d.generation >= generation);
+        if is_known || !is_newer || !own.gives_way_to(theirs) {
+            return;
+        }
+        if bug::is(Bug::DisownedDecides) {
+            return;
+        }
+        self.step_down();
+        self.role = Role::Follower;
+        self.receiver.clear();
+        self.pull = None;
+        self.leader = None;
+        self.promise = None;
+        self.watch.is_suspecting = false;
+        self.disowned = Some(Disowned { generation });
+        self.set_route(Route::Nowhere);
+        self.tell_counted_out(Some(by), generation);
+        self.wake_soon();
+    }
+
+    /// Tells it once for each generation.
+    fn tell_counted_out(&mut self, by: Option<PeerName>, generation: Generation) {
+        if self.told_out < Some(generation) {
+            self.told_out = Some(generation);
+            self.event(Event::CountedOut { by, generation });
+        }
+    }
+
+    /// The change that counts this peer out has reached it, as part of its state.
+    pub(in crate::protocol) fn tell_removed(&mut self) {
+        self.tell_counted_out(None, self.store.position().ballot.generation);
+    }
+
+    /// Returns true if what is of this generation is of one that this peer was counted out of, or
+    /// of an older one.
+    pub(in crate::protocol) fn is_disowned_in(&self, generation: Generation) -> bool {
+        let is_any = bug::is(Bug::DisownedInOneGeneration);
+        self.disowned.as_ref().is_some_and(|out| generation < out.generation() || is_any)
+    }
+}

@@ -1,0 +1,298 @@
+//! Upkeep, force, and being counted out (docs/protocol.md, sections 6, 7 and 15).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::group::Group;
+use crate::base::error::{ArrangeError, ForceError};
+use crate::base::event::Event;
+use crate::base::id::{Now, PeerKind, PeerName};
+use crate::config::{Monitor, MonitorChange};
+use crate::protocol::io::Input;
+use crate::protocol::{MachineStatus, PeerRole, Restraint};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A group of three with a fourth that has joined, which keeps three and forgets after 20 s.
+fn kept() -> Group {
+    let mut group = Group::new(&["a", "b", "c"]);
+    group.monitor = Some(Monitor::new(3).grace(SECOND * 20));
+    ["a", "b", "c"].iter().for_each(|name| group.start(name));
+    group.run(SECOND * 3);
+    group
+}
+
+fn joined() -> (Group, PeerName) {
+    let mut group = kept();
+    group.start_as("d", PeerKind::Joiner);
+    group.run(SECOND * 3);
+    let primary = group.primary().expect("three have founded a group");
+    assert_eq!(group.members(primary.as_str()), ("abcd".to_owned(), false));
+    (group, primary)
+}
+
+fn status(group: &Group, at: &str) -> MachineStatus {
+    group.peers[&PeerName::from(at)].machine.status(Now { time: group.now, ..Now::default() })
+}
+
+fn arrange(group: &mut Group, at: &str, request: u64, change: MonitorChange) {
+    group.input(&at.into(), Input::Arrange { request, change });
+    group.run(SECOND * 2);
+}
+
+fn force(group: &mut Group, at: &str, request: u64, gone: &[&str]) {
+    let gone: BTreeSet<PeerName> = gone.iter().map(|name| PeerName::from(*name)).collect();
+    group.input(&at.into(), Input::Force { request, gone });
+    group.run(SECOND * 2);
+}
+
+fn another(primary: &PeerName) -> &'static str {
+    ["a", "b", "c"].into_iter().find(|name| *name != primary.as_str()).expect("there are three")
+}
+
+#[test]
+fn a_member_that_was_replaced_is_forgotten_after_the_grace_and_not_before() {
+    let (mut group, primary) = joined();
+    let gone = another(&primary);
+    group.kill(gone);
+    group.run(SECOND * 19);
+    assert_eq!(group.members(primary.as_str()).0, "abcd");
+    let before = status(&group, primary.as_str());
+    let member = before.members.iter().find(|m| m.name.as_str() == gone).expect("it is one");
+    assert!(member.silence.is_some_and(|silence| silence >= SECOND * 18) && !member.is_stale);
+    group.run(SECOND * 5);
+    let left: String = ["a", "b", "c", "d"].into_iter().filter(|name| *name != gone).collect();
+    for at in left.chars() {
+        assert_eq!(group.members(&at.to_string()), (left.clone(), false), "at {at}");
+    }
+    let told = |is_it: fn(&Event) -> bool| {
+        let events = group.peers.values().flat_map(|peer| &peer.events);
+        events.filter(|event| is_it(event)).count()
+    };
+    assert_eq!(told(|event| matches!(event, Event::MemberStale { .. })), 1);
+    assert_eq!(told(|event| matches!(event, Event::MemberForgotten { .. })), 1);
+    assert_eq!(status(&group, primary.as_str()).spare, 1);
+}
+
+#[test]
+fn a_member_that_nobody_has_replaced_stays_and_is_told_of() {
+    let mut group = kept();
+    let primary = group.primary().expect("three have founded a group");
+    let gone = another(&primary);
+    group.kill(gone);
+    group.run(SECOND * 300);
+    assert_eq!(group.members(primary.as_str()).0, "abc");
+    let now = status(&group, primary.as_str());
+    assert_eq!(now.spare, 0);
+    let monitor = now.monitor.expect("it knows the members");
+    assert_eq!(monitor.stale, [PeerName::from(gone)]);
+    let waits = Restraint::NotReplaced { peer: gone.into(), live: 2, size: 3 };
+    assert_eq!(monitor.blocked, Some(waits));
+    group.start(gone);
+    group.run(SECOND * 4);
+    let now = status(&group, primary.as_str());
+    assert!(now.monitor.is_some_and(|m| m.stale.is_empty() && m.blocked.is_none()));
+    assert_eq!(now.spare, 1);
+}
+
+/// It is there, however wrong its settings are; and whatever is being changed at it is being
+/// changed at the others as well.
+#[test]
+fn while_somebody_is_refused_nobody_is_judged() {
+    let (mut group, primary) = joined();
+    let gone = another(&primary);
+    group.kill(gone);
+    for _ in 0..60 {
+        group.run(SECOND);
+        let refused_for = Some("failure_timeout".to_owned());
+        let peer = PeerName::from("e");
+        group.input(&primary, Input::Met { peer, refused_for });
+    }
+    assert_eq!(group.members(primary.as_str()).0, "abcd");
+    let monitor = status(&group, primary.as_str()).monitor.expect("it knows the members");
+    let (peer, field) = ("e".into(), "failure_timeout".to_owned());
+    assert_eq!(monitor.blocked, Some(Restraint::Refused { peer, field }));
+    // A grace after the last refusal that is over.
+    group.run(SECOND * 25);
+    assert!(!group.members(primary.as_str()).0.contains(gone));
+}
+
+#[test]
+fn who_is_met_and_refused_is_not_gone() {
+    let (mut group, primary) = joined();
+    let gone = another(&primary);
+    group.kill(gone);
+    for _ in 0..60 {
+        group.run(SECOND);
+        group.input(&primary, Input::Met { peer: gone.into(), refused_for: None });
+    }
+    assert_eq!(group.members(primary.as_str()).0, "abcd");
+    assert_eq!(status(&group, primary.as_str()).monitor.map(|m| m.stale), Some(Vec::new()));
+}
+
+#[test]
+fn what_the_group_was_told_goes_before_the_settings_and_outlives_the_primary() {
+    let (mut group, primary) = joined();
+    let other = another(&primary);
+    arrange(&mut group, other, 1, MonitorChange::Off);
+    assert_eq!(group.peers[&PeerName::from(other)].arranged, [Ok(1)]);
+    group.kill(primary.as_str());
+    group.run(SECOND * 60);
+    let next = group.primary().expect("another was elected");
+    assert_eq!(group.members(next.as_str()).0, "abcd", "it is off");
+    let set = MonitorChange::Set(Monitor::new(3).grace(SECOND * 20));
+    arrange(&mut group, next.as_str(), 2, set);
+    arrange(&mut group, next.as_str(), 3, set);
+    let arranged = &group.peers[&next].arranged;
+    assert_eq!(arranged[arranged.len() - 2..], [Ok(2), Ok(2)], "what is so already is no change");
+    group.run(SECOND * 25);
+    assert!(!group.members(next.as_str()).0.contains(primary.as_str()));
+}
+
+#[test]
+fn a_pause_ends_by_itself() {
+    let (mut group, primary) = joined();
+    let gone = another(&primary);
+    arrange(&mut group, primary.as_str(), 1, MonitorChange::Pause(SECOND * 60));
+    group.kill(gone);
+    group.run(SECOND * 55);
+    assert_eq!(group.members(primary.as_str()).0, "abcd");
+    let monitor = status(&group, primary.as_str()).monitor.expect("it knows the members");
+    assert_eq!(monitor.blocked, Some(Restraint::Paused));
+    group.run(SECOND * 10);
+    assert!(!group.members(primary.as_str()).0.contains(gone));
+}
+
+#[test]
+fn a_joiner_beyond_one_more_than_the_size_waits_for_a_place() {
+    let (mut group, primary) = joined();
+    group.start_as("e", PeerKind::Joiner);
+    group.run(SECOND * 10);
+    assert_eq!(group.members(primary.as_str()).0, "abcd");
+    let monitor = status(&group, primary.as_str()).monitor.expect("it knows the members");
+    assert_eq!((monitor.waiting, monitor.live), (vec!["e".into()], 4));
+    let waits = |event: &Event| matches!(event, Event::JoinerWaits { live: 4, .. });
+    assert!(group.saw(primary.as_str(), waits));
+    group.kill(another(&primary));
+    group.run(SECOND * 5);
+    assert_eq!(group.members(primary.as_str()).0, "abcde");
+}
+
+#[test]
+fn without_a_primary_nothing_is_arranged_and_nothing_was_changed() {
+    let mut group = kept();
+    let primary = group.primary().expect("three have founded a group");
+    let left = another(&primary);
+    let gone: Vec<&str> = ["a", "b", "c"].into_iter().filter(|name| *name != left).collect();
+    gone.iter().for_each(|name| group.kill(name));
+    group.run(SECOND * 15);
+    group.input(&left.into(), Input::Arrange { request: 1, change: MonitorChange::Off });
+    group.run(SECOND * 40);
+    let arranged = &group.peers[&PeerName::from(left)].arranged;
+    assert!(matches!(arranged[..], [Err(ArrangeError::NoPrimary { .. })]), "{arranged:?}");
+}
+
+/// One of three is left, holds what it held, and goes on once every other member is named.
+#[test]
+fn one_that_is_left_is_forced_when_all_others_are_named_as_gone() {
+    let mut group = kept();
+    let primary = group.primary().expect("three have founded a group");
+    group.add(primary.as_str(), "k", 7).expect("it decides");
+    group.run(SECOND);
+    let left = another(&primary);
+    let gone: Vec<&str> = ["a", "b", "c"].into_iter().filter(|name| *name != left).collect();
+    force(&mut group, left, 1, &gone);
+    gone.iter().for_each(|name| group.kill(name));
+    group.run(SECOND * 12);
+    let lost = status(&group, left).lost.expect("it reaches no majority");
+    assert_eq!(lost.waiting_for, gone.iter().map(|n| PeerName::from(*n)).collect::<Vec<_>>());
+    assert_eq!((lost.best, lost.why_not_force), (Some(left.into()), None));
+    force(&mut group, left, 2, &gone[..1]);
+    force(&mut group, left, 3, &[gone[0], gone[1], "x"]);
+    force(&mut group, left, 4, &gone);
+    force(&mut group, left, 5, &gone);
+    let forced = &group.peers[&PeerName::from(left)].forced;
+    let [living, unaccounted, stranger, done, again] = &forced[..] else {
+        panic!("{forced:?}");
+    };
+    assert!(matches!(living, Err(ForceError::HasQuorum { .. })), "{living:?}");
+    let missing = vec![PeerName::from(gone[1])];
+    assert_eq!(*unaccounted, Err(ForceError::Unaccounted { peers: missing }));
+    assert_eq!(*stranger, Err(ForceError::NotMember { peer: "x".into() }));
+    assert!(done.is_ok(), "{done:?}");
+    assert_eq!(done, again);
+    assert_eq!(group.primary(), Some(left.into()));
+    assert_eq!(group.members(left), (left.to_owned(), false));
+    assert_eq!(group.total(left, "k"), 7);
+    assert_eq!(status(&group, left).lost, None);
+}
+
+/// Five have fallen apart: two are in reach of each other, and three are gone. The one that is not
+/// forced follows a primary for up to a failure timeout more.
+#[test]
+fn a_voter_that_is_bound_says_so() {
+    let names = ["a", "b", "c", "d", "e"];
+    let mut group = Group::founded(&names);
+    group.run(SECOND * 3);
+    let primary = group.primary().expect("five have founded a group");
+    let left: Vec<&str> = names.into_iter().filter(|n| *n != primary.as_str()).take(2).collect();
+    let gone: Vec<&str> = names.into_iter().filter(|name| !left.contains(name)).collect();
+    // One of them hears nothing of the primary for a while longer than the other.
+    group.split(&[left[0]], &[primary.as_str()]);
+    group.run(SECOND * 8);
+    gone.iter().for_each(|name| group.kill(name));
+    group.run(SECOND * 4);
+    force(&mut group, left[0], 1, &gone);
+    let forced = group.peers[&PeerName::from(left[0])].forced.clone();
+    let [Err(ForceError::Refused { peer, why })] = &forced[..] else { panic!("{forced:?}") };
+    assert_eq!(peer.as_str(), left[1]);
+    assert!(why.contains("bound to a primary"), "{why}");
+    group.run(SECOND * 12);
+    force(&mut group, left[0], 2, &gone);
+    let forced = &group.peers[&PeerName::from(left[0])].forced;
+    assert!(forced[1].is_ok(), "{forced:?}");
+    assert_eq!(group.primary(), Some(left[0].into()));
+}
+
+/// Cut off, one is forced past the two others, which live. Its refusal ends them, and a refusal by
+/// one of their own generation does not.
+#[test]
+fn a_refusal_by_a_newer_generation_ends_a_peer_and_one_by_its_own_does_not() {
+    let mut group = kept();
+    group.start_as("d", PeerKind::Joiner);
+    group.run(SECOND * 3);
+    let primary = group.primary().expect("three have founded a group");
+    let lone = another(&primary);
+    let rest: Vec<&str> = ["a", "b", "c", "d"].into_iter().filter(|name| *name != lone).collect();
+    group.split(&[lone], &rest);
+    rest.iter().for_each(|other| group.reset(lone, other));
+    group.run(SECOND * 25);
+    force(&mut group, lone, 1, &rest);
+    let forced = &group.peers[&PeerName::from(lone)].forced;
+    assert!(forced[0].is_ok(), "{forced:?}");
+    let standing = |group: &Group, at: &str| {
+        let store = &group.peers[&PeerName::from(at)].store;
+        crate::protocol::Standing::new(store.position(), &store.meta())
+    };
+    let other = rest[0];
+    let own = standing(&group, primary.as_str());
+    let by = primary.clone();
+    group.input(&other.into(), Input::RefusedAsStranger { by, standing: own });
+    assert!(!group.peers[&PeerName::from(other)].machine.is_disowned());
+    let newer = standing(&group, lone);
+    for name in &rest {
+        let input = Input::RefusedAsStranger { by: lone.into(), standing: newer.clone() };
+        group.input(&(*name).into(), input.clone());
+        group.input(&(*name).into(), input);
+    }
+    group.run(SECOND * 30);
+    assert_eq!(group.primary(), Some(lone.into()));
+    for name in &rest {
+        let status = status(&group, name);
+        assert_eq!((status.role, status.primary), (PeerRole::Removed, None), "{name}");
+        let events = group.peers[&PeerName::from(*name)].events.iter();
+        let told = events.filter(|event| matches!(event, Event::CountedOut { by: Some(_), .. }));
+        assert_eq!(told.count(), 1, "{name} is told once");
+        assert!(group.add(name, "k", 1).is_err());
+    }
+}
