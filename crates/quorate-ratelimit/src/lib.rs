@@ -146,5 +146,6 @@ pub use numbers::alert::{Alert, Alerts};
 pub use numbers::counters::{Counts, ErrorCounts};
 pub use numbers::metric::{Metric, MetricKind, Sample};
 pub use numbers::stats::Stats;
+pub use numbers::text::METRICS_CONTENT_TYPE;
 pub use numbers::top::{Denied, Top, Used};
 pub use rule::operation::{Operation, SideOperation};

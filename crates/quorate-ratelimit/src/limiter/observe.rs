@@ -4,8 +4,10 @@ use crate::limiter::RateLimiter;
 use crate::model::error::AcquireError;
 use crate::numbers::alert::Alerts;
 use crate::numbers::counters::Counts;
-use crate::numbers::metric::{Metric, Sources};
+use crate::numbers::metric::Metric;
+use crate::numbers::sources::Sources;
 use crate::numbers::stats::Stats;
+use crate::numbers::text::text;
 use crate::numbers::top::{Denied, Ranking, Top, Used};
 
 /// The name for all limits that have come since the limiter was made.
@@ -64,6 +66,25 @@ impl RateLimiter {
             peer: self.peer().stats(),
         };
         sources.metrics()
+    }
+
+    /// [`RateLimiter::metrics`] as Prometheus scrapes them, in its text format 0.0.4: serve it with
+    /// the content type [`METRICS_CONTENT_TYPE`](crate::METRICS_CONTENT_TYPE). A metric that has no
+    /// values at present is left out.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate_ratelimit::{METRICS_CONTENT_TYPE, RateLimiter};
+    ///
+    /// /// The head and the body of the answer to `GET /metrics`.
+    /// fn answer(limiter: &RateLimiter) -> String {
+    ///     let text = limiter.metrics_text();
+    ///     format!("HTTP/1.1 200 OK\r\ncontent-type: {METRICS_CONTENT_TYPE}\r\n\r\n{text}")
+    /// }
+    /// ```
+    pub fn metrics_text(&self) -> String {
+        text(&self.metrics())
     }
 
     /// Hands [`RateLimiter::metrics`] to the recorder of the crate `metrics`: the one that the
