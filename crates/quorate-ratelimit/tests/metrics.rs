@@ -131,7 +131,7 @@ async fn numbers_reach_the_recorder_of_the_thread_and_keys_never_do() {
 }
 
 /// A value by name and suffix, of the sample without labels of its own.
-fn number(limiter: &RateLimiter, name: &str) -> Option<u64> {
+fn number(limiter: &RateLimiter, name: &str) -> Option<f64> {
     let metrics = limiter.metrics();
     let samples = metrics.iter().flat_map(|it| it.samples.iter().map(move |one| (it.name, one)));
     let mut named = samples.filter(|(metric, one)| format!("{metric}{}", one.suffix) == name);
@@ -150,12 +150,12 @@ async fn which_limits_are_decided_by_and_how_they_differ_is_a_number() {
         let names = ["quorate_limits_revision", "quorate_differing_limits"];
         names.map(|metric| number(group.limiter(name), metric))
     };
-    assert_eq!(numbers("a"), [Some(0), Some(0)]);
+    assert_eq!(numbers("a"), [Some(0.0), Some(0.0)]);
     let changed = group.limiter("b").change_limits(&set(2), Carry::Keep).await;
     assert_eq!(changed, Ok(1));
     group.pass(Duration::from_secs(3)).await;
     for name in ["a", "b", "c"] {
-        assert_eq!(numbers(name), [Some(1), Some(1)], "{name}");
+        assert_eq!(numbers(name), [Some(1.0), Some(1.0)], "{name}");
     }
 }
 
@@ -191,8 +191,8 @@ async fn calls_that_are_sent_to_the_primary_are_told_by_how_long_they_take() {
         for _ in 0..2 {
             _ = limiter.acquire("mail", name, 1).await.expect("a primary");
         }
-        let expected = if name == primary { 0 } else { 2 };
-        assert_eq!(number(limiter, "quorate_call_microseconds_count"), Some(expected), "{name}");
+        let expected = if name == primary { 0.0 } else { 2.0 };
+        assert_eq!(number(limiter, "quorate_call_seconds_count"), Some(expected), "{name}");
     }
 }
 
@@ -206,6 +206,10 @@ async fn names_keep_to_the_conventions() {
         assert!(name.starts_with("quorate_"), "{name}");
         assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
         assert_eq!(metric.kind == MetricKind::Counter, name.ends_with("_total"), "{name}");
+        // Times are in seconds, and what is measured stands before its unit.
+        for unit in ["micro", "milli", "nano", "minute", "percent", "kib", "mib"] {
+            assert!(!name.contains(unit), "{name}");
+        }
         assert!(metric.help.ends_with('.') && !metric.help.contains('\n'), "{name}");
         let known = ["bound", "kind", "le", "limit", "outcome", "peer", "reason"];
         let labels = metric.samples.iter().flat_map(|sample| &sample.labels);
@@ -229,13 +233,13 @@ async fn the_lag_of_every_member_is_the_same_at_every_peer() {
             };
             let mut values: Vec<_> =
                 metric.samples.iter().map(|sample| (label(sample), sample.value)).collect();
-            values.sort_unstable();
+            values.sort_by(|a, b| a.0.cmp(&b.0));
             values
         };
-        let all = ["a", "b", "c"].map(|peer| (peer.to_owned(), 0));
+        let all = ["a", "b", "c"].map(|peer| (peer.to_owned(), 0.0));
         assert_eq!(values("quorate_lag"), all, "at {name}");
-        assert_eq!(values("quorate_is_counted"), [(String::new(), 1)]);
-        assert_eq!(values("quorate_catching_up_cells"), [(String::new(), 0)]);
+        assert_eq!(values("quorate_is_counted"), [(String::new(), 1.0)]);
+        assert_eq!(values("quorate_catching_up_cells"), [(String::new(), 0.0)]);
         assert_eq!(values("quorate_certificate_end_seconds"), []);
     }
 }

@@ -131,12 +131,13 @@ async fn a_histogram_has_its_buckets_in_order_and_as_many_calls_in_the_last_as_i
     }
     let written = limiter.metrics_text();
     let values = read(&written);
-    let buckets = written.lines().filter(|line| line.starts_with("quorate_call_microseconds_b"));
+    let buckets = written.lines().filter(|line| line.starts_with("quorate_call_seconds_b"));
     let buckets: Vec<f64> = buckets.map(|line| sample(line).2).collect();
     assert!(buckets.len() == 17 && buckets.is_sorted(), "{buckets:?}");
-    assert_eq!(value(&values, "quorate_call_microseconds_count"), 3.0);
+    assert_eq!(value(&values, "quorate_call_seconds_count"), 3.0);
     assert_eq!(buckets.last(), Some(&3.0));
-    assert!(written.contains("quorate_call_microseconds_bucket{le=\"+Inf\"} 3\n"));
+    assert!(written.contains("quorate_call_seconds_bucket{le=\"0.00025\"} "), "{written}");
+    assert!(written.contains("quorate_call_seconds_bucket{le=\"+Inf\"} 3\n"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -77,10 +77,10 @@ async fn a_limit_that_only_new_code_has_is_told_counted_and_heals_with_the_prima
         let sample = metric.samples.iter().find(|s| s.labels.iter().all(is_it)).expect("it too");
         sample.value
     };
-    assert_eq!(value("quorate_missing_limit_calls_total", "new"), 4);
-    assert_eq!(value("quorate_missing_limit_calls_total", "api"), 0);
-    assert_eq!(value("quorate_errors_total", "missing_limit"), 4);
-    assert_eq!(value("quorate_missing_limits", ""), 1);
+    assert_eq!(value("quorate_missing_limit_calls_total", "new"), 4.0);
+    assert_eq!(value("quorate_missing_limit_calls_total", "api"), 0.0);
+    assert_eq!(value("quorate_errors_total", "missing_limit"), 4.0);
+    assert_eq!(value("quorate_missing_limits", ""), 1.0);
     assert_eq!(b.limits_status().missing, ["new"]);
     assert_eq!(told.warnings("limit new"), 1, "{told:?}");
     // Where a rule refuses without it, what it would limit is not let through either.

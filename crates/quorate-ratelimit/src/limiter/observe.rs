@@ -93,8 +93,8 @@ impl RateLimiter {
     ///
     /// Call it now and then, such as every few seconds or before the recorder is read. Names and
     /// labels are those of [`RateLimiter::metrics`], so publish one limiter of a group to a
-    /// recorder. The parts of a histogram are counters, under the names that Prometheus has for
-    /// them.
+    /// recorder. The parts of a histogram are counters, its `_sum` a gauge, under the names that
+    /// Prometheus has for them.
     ///
     /// # Examples
     ///

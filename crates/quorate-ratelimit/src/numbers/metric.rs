@@ -18,10 +18,11 @@
 ///     }
 /// }
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Metric {
-    /// Its name: small letters and `_`, beginning with `quorate_`, units at the end.
+    /// Its name: small letters and `_`, beginning with `quorate_`; at the end the unit, which is
+    /// seconds or bytes where it is one of time or memory, and `_total` of a counter.
     pub name: &'static str,
     /// Its meaning, in one line.
     pub help: &'static str,
@@ -57,7 +58,7 @@ pub enum MetricKind {
 /// # Examples
 ///
 /// See [`Metric`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Sample {
     /// The ending of the metric's name: nothing, but for those of a histogram.
@@ -65,8 +66,8 @@ pub struct Sample {
     /// Labels by name: names of limits and of peers, and words that are always the same; never
     /// keys.
     pub labels: Vec<(&'static str, String)>,
-    /// The value.
-    pub value: u64,
+    /// The value; a count beyond 2^53 is rounded.
+    pub value: f64,
 }
 
 impl Metric {
@@ -84,26 +85,39 @@ impl Metric {
         Self::new(name, MetricKind::Gauge, help).with([], value)
     }
 
+    /// Adds a number.
     pub(crate) fn with<const N: usize>(
-        mut self,
+        self,
         labels: [(&'static str, &str); N],
         value: u64,
     ) -> Self {
-        let labels = labels.map(|(name, value)| (name, value.to_owned())).to_vec();
-        self.samples.push(Sample { suffix: "", labels, value });
-        self
+        self.part("", labels, value as f64)
     }
+
+    /// Adds a time, given in microseconds.
+    pub(crate) fn with_time<const N: usize>(
+        self,
+        labels: [(&'static str, &str); N],
+        micros: u64,
+    ) -> Self {
+        self.part("", labels, in_seconds(micros))
+    }
+
+    /// Adds a value of any kind, as a part of the metric.
 
     pub(crate) fn part<const N: usize>(
         mut self,
         suffix: &'static str,
         labels: [(&'static str, &str); N],
-        value: u64,
+        value: f64,
     ) -> Self {
-        self = self.with(labels, value);
-        if let Some(sample) = self.samples.last_mut() {
-            sample.suffix = suffix;
-        }
+        let labels = labels.map(|(name, value)| (name, value.to_owned())).to_vec();
+        self.samples.push(Sample { suffix, labels, value });
         self
     }
+}
+
+/// A time as all times are told.
+pub(crate) fn in_seconds(micros: u64) -> f64 {
+    micros as f64 / 1e6
 }

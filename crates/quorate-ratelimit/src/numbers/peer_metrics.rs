@@ -4,7 +4,7 @@ use quorate::{
     CallTimes, Connections, Link, PeerName, PeerRole, PeerStats, Status, StorageState, Turns,
 };
 
-use crate::numbers::metric::{Metric, MetricKind};
+use crate::numbers::metric::{Metric, MetricKind, in_seconds};
 
 /// Returns the numbers of a status: how things are.
 pub(crate) fn of_status(status: &Status) -> Vec<Metric> {
@@ -18,7 +18,11 @@ pub(crate) fn of_status(status: &Status) -> Vec<Metric> {
 /// Returns the numbers of what a peer has done.
 pub(crate) fn of_stats(stats: &PeerStats) -> Vec<Metric> {
     let mut metrics = of_peer(stats);
-    metrics.push(of_calls(&stats.call_times));
+    metrics.push(histogram(
+        "quorate_call_seconds",
+        "How long calls took that were not decided at once by this peer.",
+        &stats.call_times,
+    ));
     metrics
 }
 
@@ -165,14 +169,16 @@ fn of_connections(connections: &Connections) -> Vec<Metric> {
 }
 
 fn of_turns(turns: &Turns) -> Vec<Metric> {
+    let longest =
+        |name, help, micros| Metric::new(name, MetricKind::Gauge, help).with_time([], micros);
     vec![
-        Metric::gauge(
-            "quorate_longest_turn_microseconds",
+        longest(
+            "quorate_longest_turn_seconds",
             "The longest turn of the event loop since the start.",
             turns.longest_us,
         ),
-        Metric::gauge(
-            "quorate_recent_longest_turn_microseconds",
+        longest(
+            "quorate_recent_longest_turn_seconds",
             "The longest turn of the event loop in the last one to two minutes.",
             turns.recent_longest_us,
         ),
@@ -263,22 +269,17 @@ fn of_peer(stats: &PeerStats) -> Vec<Metric> {
     ]
 }
 
-fn of_calls(times: &CallTimes) -> Metric {
-    let mut metric = Metric::new(
-        "quorate_call_microseconds",
-        MetricKind::Histogram,
-        "How long calls took that were not decided at once by this peer.",
-    );
+/// A histogram of times.
+fn histogram(name: &'static str, help: &'static str, times: &CallTimes) -> Metric {
+    let mut metric = Metric::new(name, MetricKind::Histogram, help);
     // Each part of a histogram counts those below it too.
     let mut count: u64 = 0;
     for (bound, calls) in CallTimes::BOUNDS_US.iter().zip(times.counts) {
         count = count.saturating_add(calls);
-        metric = metric.part("_bucket", [("le", &*bound.to_string())], count);
+        let bound = in_seconds(*bound).to_string();
+        metric = metric.part("_bucket", [("le", &*bound)], count as f64);
     }
-    count = count.saturating_add(times.longer);
-    metric.part("_bucket", [("le", "+Inf")], count).part("_sum", [], times.sum_us).part(
-        "_count",
-        [],
-        count,
-    )
+    let all = count.saturating_add(times.longer) as f64;
+    let metric = metric.part("_bucket", [("le", "+Inf")], all);
+    metric.part("_sum", [], in_seconds(times.sum_us)).part("_count", [], all)
 }
