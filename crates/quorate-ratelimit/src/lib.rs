@@ -144,6 +144,7 @@ pub use model::limits::{Limits, LimitsBuilder};
 pub use model::policy::Carry;
 pub use numbers::alert::{Alert, Alerts};
 pub use numbers::counters::{Counts, ErrorCounts};
+pub use numbers::held::HeldCounts;
 pub use numbers::metric::{Metric, MetricKind, Sample};
 pub use numbers::stats::Stats;
 pub use numbers::text::METRICS_CONTENT_TYPE;

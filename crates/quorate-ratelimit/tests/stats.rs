@@ -104,6 +104,49 @@ async fn of_a_reservation_counts_what_was_used_when_it_is_settled() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn permits_and_reservations_count_where_they_begin_and_where_they_end() {
+    let limits = Limits::builder()
+        .limit("jobs", Limit::concurrent(2))
+        .limit("api", Limit::per_day(1).burst(100));
+    let limits = limits.build().expect("usable");
+    let group = TestGroup::start(&limits, ["a", "b", "c"], |peer| peer).await.expect("valid");
+    let (here, there) = (group.limiter("a"), group.limiter("b"));
+    let permits = |limiter: &RateLimiter| {
+        let held = limiter.stats().limits["jobs"].held;
+        (held.permits, held.permits_released, held.permits_late)
+    };
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.extend(here.take_permit("jobs", "k", 1).await.expect("a primary").1);
+    }
+    assert_eq!((ids.len(), permits(here)), (2, (2, 0, 0)), "the third found no place");
+    _ = there.renew_permit(&ids[0]).await.expect("it is held");
+    for _ in 0..2 {
+        _ = there.release_permit(&ids[0]).await.expect("a primary");
+    }
+    assert_eq!(there.renew_permit(&ids[0]).await, Err(AcquireError::Ended));
+    assert_eq!((permits(here), permits(there)), ((2, 0, 0), (0, 1, 1)), "given back once");
+
+    let mut ids = Vec::new();
+    for amount in [40, 30, 20, 11] {
+        ids.extend(here.reserve("api", "k", amount).await.expect("a primary").id);
+    }
+    for _ in 0..2 {
+        _ = there.commit(&ids[0], 25).await.expect("in time");
+    }
+    _ = here.cancel(&ids[1]).await.expect("in time");
+    group.pass(Duration::from_secs(600)).await;
+    assert_eq!(here.commit(&ids[2], 1).await, Err(AcquireError::Ended));
+    let reservations = |limiter: &RateLimiter| {
+        let held = limiter.stats().totals.held;
+        let ended = [held.reservations_committed, held.reservations_cancelled];
+        (held.reservations, ended, held.reservations_late)
+    };
+    assert_eq!(reservations(here), (3, [0, 1], 1));
+    assert_eq!(reservations(there), (0, [1, 0], 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_on_several_limits_counts_for_those_that_spoke() {
     let group = group(|peer| peer).await;
     let limiter = group.limiter("a");

@@ -9,6 +9,7 @@ use crate::limiter::limit_ref::LimitRef;
 use crate::model::error::AcquireError;
 use crate::model::side_cell::SideCell;
 use crate::numbers::counters::{Counted, ErrorKind, Units};
+use crate::numbers::held::Held;
 use crate::rule::operation::{Operation, Request, SideOperation};
 
 /// The answer of the core.
@@ -122,6 +123,11 @@ impl RateLimiter {
                 }
                 error => self.count_error(Some(limit), error),
             };
+            if !operation.is_first() && matches!(error, AcquireError::Ended) {
+                let is_permit = operation.cell() == SideCell::Permit;
+                let late = if is_permit { Held::PermitLate } else { Held::ReservationLate };
+                self.counters().note_held(limit.index, late);
+            }
             if operation.is_first() { error } else { error.of_held() }
         })?;
         self.found(limit.name, is_about_units);
@@ -139,6 +145,11 @@ impl RateLimiter {
                 self.counters().note_units(limit.index, Units::Granted, decision.granted);
             }
             _ => {}
+        }
+        if !decision.repeated
+            && let Some(step) = Held::of(operation, &decision, amount)
+        {
+            self.counters().note_held(limit.index, step);
         }
         Ok(decision)
     }
@@ -222,6 +233,20 @@ impl RateLimiter {
             _ => amount,
         };
         Some(Decision::uncounted(capacity, granted, basis, self.peer().as_decider()))
+    }
+}
+
+impl Held {
+    /// The step that an operation has come to; `None` if that is none.
+    fn of(operation: SideOperation, decision: &Decision, amount: u64) -> Option<Self> {
+        match operation {
+            SideOperation::TakePermit if decision.granted > 0 => Some(Self::PermitTaken),
+            SideOperation::ReleasePermit if decision.granted > 0 => Some(Self::PermitReleased),
+            SideOperation::Reserve if decision.allowed => Some(Self::ReservationMade),
+            SideOperation::Commit if amount > 0 => Some(Self::ReservationCommitted),
+            SideOperation::Commit => Some(Self::ReservationCancelled),
+            _ => None,
+        }
     }
 }
 

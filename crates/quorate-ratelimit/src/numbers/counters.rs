@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use quorate::Basis;
 use serde::Serialize;
 
+use crate::numbers::held::{Held, HeldCounts};
 use crate::numbers::thread_slot::{self, SLOTS};
 
 /// Counts of one thread for one limit: by [`Counted`], by [`Units`], and of local decisions.
@@ -57,6 +58,8 @@ pub(crate) enum Counted {
 pub(crate) struct Counters {
     /// The lines of all limits, by thread slot; the last for threads without one.
     lines: Box<[OnceLock<Box<[Line]>>]>,
+    /// Lines of permits and reservations, in the same way.
+    held: Box<[OnceLock<Box<[Line]>>]>,
     /// Errors by limit; the last of calls on none.
     errors: Box<[Errors]>,
 }
@@ -65,6 +68,7 @@ impl Counters {
     pub(crate) fn new(limits: usize) -> Self {
         Self {
             lines: (0..=SLOTS).map(|_| OnceLock::new()).collect(),
+            held: (0..=SLOTS).map(|_| OnceLock::new()).collect(),
             errors: (0..=limits).map(|_| Errors::default()).collect(),
         }
     }
@@ -93,6 +97,14 @@ impl Counters {
         add(&line.0[of as usize], units, slot < SLOTS);
     }
 
+    /// Counts a step of a permit or a reservation.
+    pub(crate) fn note_held(&self, limit: usize, step: Held) {
+        let slot = thread_slot::own();
+        let lines = self.held[slot].get_or_init(|| self.new_lines());
+        let Some(line) = lines.get(limit) else { return };
+        add(&line.0[step as usize], 1, slot < SLOTS);
+    }
+
     /// Counts a call that was not decided, on the limit with this number, or on none.
     #[cold]
     pub(crate) fn note_error(&self, limit: Option<usize>, kind: ErrorKind) {
@@ -117,10 +129,28 @@ impl Counters {
                 granted: value(Units::Granted as usize),
                 reserved: value(Units::Reserved as usize),
                 refunded: value(Units::Refunded as usize),
-                errors: ErrorCounts::default(),
+                ..Counts::default()
             };
         }
+        counts.held = self.held_of(limit);
         counts
+    }
+
+    fn held_of(&self, limit: usize) -> HeldCounts {
+        let mut held = HeldCounts::default();
+        for line in self.held.iter().filter_map(|lines| lines.get()?.get(limit)) {
+            let value = |step: Held| line.0[step as usize].load(Ordering::Relaxed);
+            held += HeldCounts {
+                permits: value(Held::PermitTaken),
+                permits_released: value(Held::PermitReleased),
+                permits_late: value(Held::PermitLate),
+                reservations: value(Held::ReservationMade),
+                reservations_committed: value(Held::ReservationCommitted),
+                reservations_cancelled: value(Held::ReservationCancelled),
+                reservations_late: value(Held::ReservationLate),
+            };
+        }
+        held
     }
 
     /// Errors of calls on no limit.
@@ -195,6 +225,8 @@ pub struct Counts {
     /// Units that were given back by refunds, and by a [`wait`](crate::RateLimiter::wait) that
     /// nobody awaited any more: `granted` has them too.
     pub refunded: u64,
+    /// Permits and reservations.
+    pub held: HeldCounts,
     /// Calls that were not decided.
     pub errors: ErrorCounts,
 }
@@ -227,6 +259,7 @@ impl AddAssign for Counts {
         self.granted = self.granted.saturating_add(other.granted);
         self.reserved = self.reserved.saturating_add(other.reserved);
         self.refunded = self.refunded.saturating_add(other.refunded);
+        self.held += other.held;
         self.errors += other.errors;
     }
 }
@@ -354,8 +387,43 @@ mod tests {
     }
 
     #[test]
+    fn no_step_of_a_permit_or_reservation_is_lost_either() {
+        const STEPS: [Held; 7] = [
+            Held::PermitTaken,
+            Held::PermitReleased,
+            Held::PermitLate,
+            Held::ReservationMade,
+            Held::ReservationCommitted,
+            Held::ReservationCancelled,
+            Held::ReservationLate,
+        ];
+        let counters = Counters::new(2);
+        thread::scope(|scope| {
+            for _ in 0..SLOTS + 16 {
+                scope.spawn(|| {
+                    for (times, step) in STEPS.into_iter().enumerate() {
+                        (0..=times).for_each(|_| counters.note_held(1, step));
+                    }
+                });
+            }
+        });
+        let threads = SLOTS as u64 + 16;
+        let expected = HeldCounts {
+            permits: threads,
+            permits_released: 2 * threads,
+            permits_late: 3 * threads,
+            reservations: 4 * threads,
+            reservations_committed: 5 * threads,
+            reservations_cancelled: 6 * threads,
+            reservations_late: 7 * threads,
+        };
+        assert_eq!((counters.of(0).held, counters.of(1).held), (HeldCounts::default(), expected));
+    }
+
+    #[test]
     fn a_number_that_is_no_limits_counts_nothing() {
         let counters = Counters::new(1);
+        counters.note_held(1, Held::PermitTaken);
         counters.note(1, Counted::Allowed, Basis::Primary, 1);
         counters.note_error(Some(7), ErrorKind::Other);
         counters.note_error(None, ErrorKind::Other);

@@ -36,7 +36,51 @@ pub(crate) fn of_decisions(stats: &Stats) -> Vec<Metric> {
     for (kind, count) in stats.totals.errors.by_kind() {
         errors = errors.with([("kind", kind)], count);
     }
-    vec![decisions, local, units, reserved, refunded, errors, missing]
+    let [permits, ended_permits, reservations, ended_reservations] = of_held(stats);
+    vec![
+        decisions,
+        local,
+        units,
+        reserved,
+        refunded,
+        permits,
+        ended_permits,
+        reservations,
+        ended_reservations,
+        errors,
+        missing,
+    ]
+}
+
+/// Permits and reservations: what was begun, and what was ended.
+fn of_held(stats: &Stats) -> [Metric; 4] {
+    let by_limit = |name, help| Metric::new(name, MetricKind::Counter, help);
+    let mut permits = by_limit("quorate_permits_total", "Permits that were taken.");
+    let mut ended_permits =
+        by_limit("quorate_ended_permits_total", "Permits that were given back, or had lapsed.");
+    let mut reservations = by_limit("quorate_reservations_total", "Reservations that were made.");
+    let mut ended_reservations = by_limit(
+        "quorate_ended_reservations_total",
+        "Reservations that were committed or cancelled, or had lapsed.",
+    );
+    for (limit, Counts { held, .. }) in &stats.limits {
+        permits = permits.with([("limit", limit)], held.permits);
+        let outcomes = [("released", held.permits_released), ("late", held.permits_late)];
+        for (outcome, count) in outcomes {
+            ended_permits = ended_permits.with([("limit", limit), ("outcome", outcome)], count);
+        }
+        reservations = reservations.with([("limit", limit)], held.reservations);
+        let outcomes = [
+            ("committed", held.reservations_committed),
+            ("cancelled", held.reservations_cancelled),
+            ("late", held.reservations_late),
+        ];
+        for (outcome, count) in outcomes {
+            let labels = [("limit", limit.as_str()), ("outcome", outcome)];
+            ended_reservations = ended_reservations.with(labels, count);
+        }
+    }
+    [permits, ended_permits, reservations, ended_reservations]
 }
 
 fn outcomes(counts: &Counts) -> [(&'static str, u64); 4] {

@@ -3,6 +3,7 @@
 pub(crate) mod alert;
 pub(crate) mod counters;
 pub(crate) mod denials;
+pub(crate) mod held;
 mod limit_metrics;
 pub(crate) mod metric;
 mod peer_metrics;
