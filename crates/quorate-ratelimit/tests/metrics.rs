@@ -192,7 +192,9 @@ async fn calls_that_are_sent_to_the_primary_are_told_by_how_long_they_take() {
             _ = limiter.acquire("mail", name, 1).await.expect("a primary");
         }
         let expected = if name == primary { 0.0 } else { 2.0 };
-        assert_eq!(number(limiter, "quorate_call_seconds_count"), Some(expected), "{name}");
+        for metric in ["quorate_call_seconds_count", "quorate_forwarded_seconds_count"] {
+            assert_eq!(number(limiter, metric), Some(expected), "{metric} at {name}");
+        }
     }
 }
 
@@ -211,7 +213,18 @@ async fn names_keep_to_the_conventions() {
             assert!(!name.contains(unit), "{name}");
         }
         assert!(metric.help.ends_with('.') && !metric.help.contains('\n'), "{name}");
-        let known = ["bound", "kind", "le", "limit", "outcome", "peer", "reason"];
+        let known = [
+            "bound",
+            "certainty",
+            "kind",
+            "le",
+            "limit",
+            "outcome",
+            "peer",
+            "reason",
+            "version",
+            "wire",
+        ];
         let labels = metric.samples.iter().flat_map(|sample| &sample.labels);
         assert!(labels.into_iter().all(|(label, _)| known.contains(label)), "{name}");
     }
@@ -240,6 +253,6 @@ async fn the_lag_of_every_member_is_the_same_at_every_peer() {
         assert_eq!(values("quorate_lag"), all, "at {name}");
         assert_eq!(values("quorate_is_counted"), [(String::new(), 1.0)]);
         assert_eq!(values("quorate_catching_up_cells"), [(String::new(), 0.0)]);
-        assert_eq!(values("quorate_certificate_end_seconds"), []);
+        assert_eq!(values("quorate_certificate_expiry_timestamp_seconds"), []);
     }
 }

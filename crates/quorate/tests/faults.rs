@@ -77,6 +77,9 @@ async fn a_cut_off_primary_comes_back_as_a_replica_with_the_counts_of_the_others
         .iter()
         .any(|event| matches!(event, quorate::Event::ChangesLost { units: 10, exact: true }));
     assert!(told, "what it gave up is told exactly: {:#?}", support::events(trio.peer(&old)));
+    assert_eq!(trio.peer(&old).stats().units_lost, 10);
+    let bound = trio.peers.iter().map(|peer| peer.stats().units_lost_at_most).max();
+    assert!(bound >= Some(10), "and whoever took over told a bound: {bound:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -186,6 +186,8 @@ async fn calls_that_wait_for_somebody_are_counted_by_how_long() {
     lost.expect_err("nobody answers");
     let stats = trio.peer(&replica).stats();
     assert_eq!(all(stats.call_times), 4, "{stats:?}");
+    assert_eq!(all(stats.forwarded_times), stats.forwarded, "{stats:?}");
+    assert!(stats.forwarded_times.sum_us <= stats.call_times.sum_us, "{stats:?}");
     assert!(stats.call_times.sum_us - quick <= 2_100_000, "{stats:?}");
 }
 
@@ -194,8 +196,10 @@ async fn calls_that_wait_for_a_majority_are_counted_by_how_long() {
     let trio = Trio::start(|builder| builder.acknowledge(Acknowledge::Majority)).await;
     let primary = trio.primary();
     add(trio.peer(&primary), "k", 1).await.expect("there is a primary");
-    let times = trio.peer(&primary).stats().call_times;
+    let stats = trio.peer(&primary).stats();
+    let times = stats.call_times;
     assert_eq!(times.counts.into_iter().sum::<u64>() + times.longer, 1);
+    assert_eq!(stats.forwarded_times, CallTimes::default());
 }
 
 #[tokio::test(start_paused = true)]

@@ -63,6 +63,7 @@ async fn local_decisions_are_merged_when_the_primary_is_back() {
     let decision = add(&replica, "k", 1).await.expect("there is a primary");
     assert_eq!((decision.basis, decision.answer.words[0]), (Basis::Primary, 112));
     assert_eq!(replica.status().overlay_units, 0);
+    assert_eq!((replica.stats().units_merged, primary.stats().units_merged), (15, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -74,6 +75,7 @@ async fn local_decisions_are_discarded_if_so_set() {
     told(&replica, &Event::LocalDecisionsDiscarded { units: 15 }).await;
     assert_eq!(count(&primary, "k").await, 101);
     assert_eq!(count(&replica, "other").await, 0);
+    assert_eq!((replica.stats().units_discarded, replica.stats().units_merged), (15, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -194,4 +196,5 @@ async fn a_strict_group_merges_nothing_and_says_so() {
     let reason = "nobody decides alone in this group: its mode is strict".to_owned();
     told(&client, &Event::LocalDecisionsRefused { units: 10, reason }).await;
     assert_eq!((client.status().overlay_units, trio.peers[0].status().cells), (0, 0));
+    assert_eq!((client.stats().units_refused, client.stats().units_discarded), (10, 0));
 }

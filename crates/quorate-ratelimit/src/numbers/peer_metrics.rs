@@ -1,5 +1,7 @@
 //! Metrics of a peer and its group.
 
+use quorate::internal::wire::PROTOCOL_VERSION;
+use quorate::transport::Certificate;
 use quorate::{
     CallTimes, Connections, Link, PeerName, PeerRole, PeerStats, Status, StorageState, Turns,
 };
@@ -8,7 +10,8 @@ use crate::numbers::metric::{Metric, MetricKind, in_seconds};
 
 /// Returns the numbers of a status: how things are.
 pub(crate) fn of_status(status: &Status) -> Vec<Metric> {
-    let mut metrics = of_group(status);
+    let mut metrics = vec![of_build()];
+    metrics.extend(of_group(status));
     metrics.extend(of_room(status));
     metrics.extend(of_connections(&status.connections));
     metrics.extend(of_turns(&status.turns));
@@ -18,10 +21,16 @@ pub(crate) fn of_status(status: &Status) -> Vec<Metric> {
 /// Returns the numbers of what a peer has done.
 pub(crate) fn of_stats(stats: &PeerStats) -> Vec<Metric> {
     let mut metrics = of_peer(stats);
+    metrics.extend(of_units(stats));
     metrics.push(histogram(
         "quorate_call_seconds",
         "How long calls took that were not decided at once by this peer.",
         &stats.call_times,
+    ));
+    metrics.push(histogram(
+        "quorate_forwarded_seconds",
+        "How long calls took that were sent to the primary.",
+        &stats.forwarded_times,
     ));
     metrics
 }
@@ -80,7 +89,7 @@ fn of_group(status: &Status) -> Vec<Metric> {
             "Whether storage takes nothing any more.",
             (status.storage_state == StorageState::Failed).into(),
         ),
-        certificate_of(status),
+        certificates_of(status),
     ]
 }
 
@@ -101,17 +110,33 @@ fn lag_of(status: &Status) -> Metric {
     })
 }
 
-/// No sample where no certificate is shown.
-fn certificate_of(status: &Status) -> Metric {
-    let end = Metric::new(
-        "quorate_certificate_end_seconds",
+/// One sample for each member that is known to show a certificate, this peer included.
+fn certificates_of(status: &Status) -> Metric {
+    let metric = Metric::new(
+        "quorate_certificate_expiry_timestamp_seconds",
         MetricKind::Gauge,
-        "The last moment of this peer's certificate, in seconds since the Unix epoch.",
+        "The last moment of a member's certificate, in seconds since the Unix epoch.",
     );
-    match &status.certificate {
-        Some(certificate) => end.with([], certificate.not_after_ms / 1000),
-        None => end,
-    }
+    let others = status.peers.iter().filter(|peer| peer.is_member);
+    let others = others.map(|peer| (&peer.name, &peer.certificate));
+    let shown = others.chain([(&status.name, &status.certificate)]);
+    shown.fold(metric, |metric, (peer, certificate)| match certificate {
+        Some(Certificate { not_after_ms, .. }) => {
+            metric.with([("peer", peer.as_str())], not_after_ms / 1000)
+        }
+        None => metric,
+    })
+}
+
+/// The build of this peer, as labels.
+fn of_build() -> Metric {
+    let wire = PROTOCOL_VERSION.to_string();
+    Metric::new(
+        "quorate_build_info",
+        MetricKind::Gauge,
+        "The version of the library, and the newest of the protocol that it speaks; always 1.",
+    )
+    .with([("version", env!("CARGO_PKG_VERSION")), ("wire", &*wire)], 1)
 }
 
 fn of_room(status: &Status) -> Vec<Metric> {
@@ -266,6 +291,32 @@ fn of_peer(stats: &PeerStats) -> Vec<Metric> {
         .with([("reason", "unfinished")], stats.closed_unfinished)
         .with([("reason", "garbled")], stats.closed_garbled)
         .with([("reason", "crowded")], stats.closed_crowded),
+    ]
+}
+
+/// Units that no longer count, or count again, by what became of them.
+fn of_units(stats: &PeerStats) -> Vec<Metric> {
+    vec![
+        Metric::new(
+            "quorate_lost_units_total",
+            MetricKind::Counter,
+            "Units of an old primary that were given up, exactly, or may have been, at most.",
+        )
+        .with([("certainty", "exact")], stats.units_lost)
+        .with([("certainty", "at_most")], stats.units_lost_at_most),
+        Metric::counter(
+            "quorate_merged_units_total",
+            "Units decided here alone that were merged.",
+            stats.units_merged,
+        ),
+        Metric::new(
+            "quorate_discarded_units_total",
+            MetricKind::Counter,
+            "Units decided here alone that were dropped, by why.",
+        )
+        .with([("reason", "outdated")], stats.units_outdated)
+        .with([("reason", "settings")], stats.units_discarded)
+        .with([("reason", "refused")], stats.units_refused),
     ]
 }
 

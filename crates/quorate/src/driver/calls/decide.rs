@@ -218,8 +218,13 @@ impl Shared {
         let peer = &self.config.name;
         let to = &connection.identity.peer;
         let span = debug_span!(target: CALLS, "forward", %peer, %to, items = items.len());
+        let sent = self.clock.time();
         let forwarded = connection.forward(items, attempt.deadline(), &self.expiry);
         let outcome = forwarded.instrument(span).await;
+        // Another one was not sent.
+        if matches!(outcome, Ok(_) | Err(NoOutcome::Unknown)) {
+            self.tally.forwarding.note(self.clock.time().since(sent));
+        }
         let error = match outcome {
             Ok(Outcome::Decided { answer, position, group_time }) => {
                 let basis = Basis::Primary;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// The times of calls that were made here and sent to the primary, held, or answered when a
-/// majority had them: until they were answered, or failed. A call that was dropped is none of them.
+/// Times of calls that were made here and sent to the primary, held, or answered when a majority
+/// had them: until they were answered, or failed. A call that was dropped is none of them.
 ///
 /// # Examples
 ///

@@ -27,6 +27,25 @@ pub struct PeerStats {
     pub refused_for_waiting: u64,
     /// The times of calls that were not decided at once where they were made.
     pub call_times: CallTimes,
+    /// The times of the calls that were sent to the primary, each from when it was sent to its
+    /// answer, or to its end without one; one that was sent again has several.
+    pub forwarded_times: CallTimes,
+    /// Units that old primaries had decided and that were given up, where that is exact: see
+    /// [`Event::ChangesLost`]. Like the other numbers of units, `u64::MAX` if they are more.
+    pub units_lost: u64,
+    /// Units that may have been lost when this peer took over as primary: bounds, and perhaps
+    /// none. What is told exactly later is in them too.
+    pub units_lost_at_most: u64,
+    /// Units that this peer decided alone and that were merged into the group's counts.
+    pub units_merged: u64,
+    /// Units that it decided alone and that were dropped when the rest was merged: they did not
+    /// count any more, or were beyond a limit that was open.
+    pub units_outdated: u64,
+    /// Units that it decided alone and that were discarded, as the group's settings say.
+    pub units_discarded: u64,
+    /// Units that it decided alone and that the primary refused, of which some may have been merged
+    /// before.
+    pub units_refused: u64,
     /// Elections that this peer stood for.
     pub campaigns: u64,
     /// Times that the primary was another than before, or none.
@@ -75,6 +94,13 @@ pub(in crate::driver) struct Tally {
     pub(in crate::driver) decided_alone: Count,
     pub(in crate::driver) refused_for_waiting: Count,
     pub(in crate::driver) latency: Latency,
+    pub(in crate::driver) forwarding: Latency,
+    pub(in crate::driver) units_lost: Count,
+    pub(in crate::driver) units_lost_at_most: Count,
+    pub(in crate::driver) units_merged: Count,
+    pub(in crate::driver) units_outdated: Count,
+    pub(in crate::driver) units_discarded: Count,
+    pub(in crate::driver) units_refused: Count,
     pub(in crate::driver) campaigns: Count,
     pub(in crate::driver) primary_changes: Count,
     pub(in crate::driver) quorum_losses: Count,
@@ -131,6 +157,13 @@ impl Count {
         self.0.fetch_add(amount as u64, Ordering::Relaxed);
     }
 
+    /// Adds units, of which others may have told any number.
+    fn add_units(&self, units: u64) {
+        let add = |sum: u64| Some(sum.saturating_add(units));
+        // It never fails: there is always a sum.
+        _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+    }
+
     pub(in crate::driver) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -145,9 +178,24 @@ impl Tally {
             Event::QuorumLost { .. } => &self.quorum_losses,
             Event::PeerUp { .. } => &self.links_made,
             Event::PeerDown { .. } => &self.links_lost,
-            _ => return,
+            _ => return self.note_units(event),
         };
         count.add(1);
+    }
+
+    /// Counts the units that an event tells of.
+    fn note_units(&self, event: &Event) {
+        match event {
+            Event::ChangesLost { units, exact: true } => self.units_lost.add_units(*units),
+            Event::ChangesLost { units, .. } => self.units_lost_at_most.add_units(*units),
+            Event::LocalDecisionsMerged { units, dropped } => {
+                self.units_merged.add_units(*units);
+                self.units_outdated.add_units(*dropped);
+            }
+            Event::LocalDecisionsDiscarded { units } => self.units_discarded.add_units(*units),
+            Event::LocalDecisionsRefused { units, .. } => self.units_refused.add_units(*units),
+            _ => {}
+        }
     }
 
     /// Counts a connection that was closed here.
@@ -168,5 +216,26 @@ impl Tally {
             self.pieces_sent.add(1);
             self.piece_bytes_sent.add(piece.records.packed().len());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// They come from other peers as well.
+    #[test]
+    fn units_are_counted_by_their_fate_and_no_sum_goes_back() {
+        let tally = Tally::default();
+        for units in [u64::MAX, 7] {
+            tally.note(&Event::ChangesLost { units, exact: true });
+            tally.note(&Event::ChangesLost { units: 100, exact: false });
+            tally.note(&Event::LocalDecisionsMerged { units, dropped: 3 });
+            tally.note(&Event::LocalDecisionsDiscarded { units: 5 });
+            tally.note(&Event::LocalDecisionsRefused { units: 2, reason: "late".to_owned() });
+        }
+        assert_eq!((tally.units_lost.get(), tally.units_lost_at_most.get()), (u64::MAX, 200));
+        assert_eq!((tally.units_merged.get(), tally.units_outdated.get()), (u64::MAX, 6));
+        assert_eq!((tally.units_discarded.get(), tally.units_refused.get()), (10, 4));
     }
 }
