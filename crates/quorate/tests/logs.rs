@@ -176,4 +176,12 @@ async fn events_are_logged_at_their_levels_with_a_sentence() {
     alone.wait_counted(support::LONG).await.expect("it counts as the only one");
     alone.shutdown().await;
     assert!(stops("x").is_empty());
+
+    // Several peers may live in one process.
+    let all = book.0.lock().expect("no panic").clone();
+    let nobodys: Vec<_> = all.iter().filter(|line| !line.fields.contains_key("peer")).collect();
+    assert!(all.len() > 100 && nobodys.is_empty(), "{nobodys:#?}");
+    let routed = book.lines("quorate::links");
+    let route = format!("{primary} (term 1)");
+    assert!(routed.iter().any(|line| line.fields.get("route") == Some(&route)), "{routed:#?}");
 }

@@ -7,6 +7,7 @@ use crate::limit::without_primary::WithoutPrimary;
 use crate::limiter::RateLimiter;
 use crate::model::differences::{LimitsSource, differing};
 use crate::model::file::LimitsSpec;
+use crate::model::journal::LIMITS;
 use crate::model::limits::Limits;
 use crate::model::policy::{Carry, Change};
 
@@ -140,6 +141,8 @@ impl RateLimiter {
         let other = others.into_iter().find(|other| of(other).is_some_and(refuses));
         if let Some(other) = other.filter(|_| goes_on) {
             tracing::warn!(
+                target: LIMITS,
+                peer = %self.peer().name(),
                 limit,
                 other,
                 "limit {limit} would go on without a primary, and has no effect there: it is asked \

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::limiter::RateLimiter;
 use crate::model::differences::{LimitsSource, OwnLimits, differing, listed};
 use crate::model::file::LimitsSpec;
+use crate::model::journal::LIMITS;
 use crate::model::limits::Limits;
 use crate::model::policy::Carry;
 use crate::model::table::Table;
@@ -297,7 +298,7 @@ impl Follower {
 
     /// Returns true if the group is to be set to the limits of the file although it did not change.
     fn wins_now(&self, watch: &mut Watch) -> bool {
-        let Some(limits) = &watch.wanted else { return false };
+        let Some(wanted) = &watch.wanted else { return false };
         if self.source != LimitsSource::WinningFile {
             return false;
         }
@@ -311,17 +312,20 @@ impl Follower {
         {
             return false;
         }
-        let names = differing(&limits.table, &present);
+        let names = differing(&wanted.table, &present);
         if names.is_empty() {
             watch.agreed = Some(present);
             return false;
         }
         if refusal.is_none() {
+            let limits = listed(&names);
             tracing::warn!(
+                target: LIMITS,
+                peer = %self.limiter.peer().name(),
                 revision = present.revision,
+                limits,
                 "the group decided by other limits than the primary's limits file says, and the \
-                 file wins: {} set to what it says",
-                listed(&names)
+                 file wins: {limits} set to what it says"
             );
         }
         true

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::model::file::LimitSpec;
+use crate::model::journal::LIMITS;
 use crate::model::table::Table;
 
 /// Most limits that a warning names.
@@ -96,12 +97,14 @@ impl Differences {
 fn warn(source: LimitsSource, revision: u64, limits: &str) {
     match source {
         LimitsSource::Code => tracing::warn!(
+            target: LIMITS,
             revision,
             limits,
             "the group decides by other limits than this peer's code says, and goes on with them: \
              {limits}. Change the group's limits (change_limits), or the code"
         ),
         LimitsSource::File => tracing::warn!(
+            target: LIMITS,
             revision,
             limits,
             "the group decides by other limits than this peer's limits file says, and goes on with \
@@ -110,6 +113,7 @@ fn warn(source: LimitsSource, revision: u64, limits: &str) {
              or have the file win (LimitsFile::wins)"
         ),
         LimitsSource::WinningFile => tracing::warn!(
+            target: LIMITS,
             revision,
             limits,
             "the group decides by other limits than this peer's limits file says: {limits}. The \

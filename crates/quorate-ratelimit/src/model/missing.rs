@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use crate::limit::bounds::MAX_LIMITS;
+use crate::model::journal::LIMITS;
 use crate::model::limits::is_name;
 use crate::model::table::Table;
 
@@ -191,18 +192,21 @@ fn warn_missing(limit: &str, revision: u64, code: &Table) {
     let is_in_code = code.find_name(limit).is_some();
     match (is_in_code, revision) {
         (true, 0) => tracing::warn!(
+            target: LIMITS,
             limit,
             revision,
             "the primary's code has no limit {limit}: nothing is counted under it until the \
              primary runs this peer's code, or the group's limits are changed to some with it"
         ),
         (true, _) => tracing::warn!(
+            target: LIMITS,
             limit,
             revision,
             "the group's limits have no limit {limit}, which this peer's code has: nothing is \
              counted under it until they are changed to some with it (change_limits)"
         ),
         (false, _) => tracing::warn!(
+            target: LIMITS,
             limit,
             revision,
             "limit {limit} is used here, and neither this peer's code nor the group's limits \
@@ -213,6 +217,7 @@ fn warn_missing(limit: &str, revision: u64, code: &Table) {
 
 fn warn_of_permits(limit: &str, revision: u64) {
     tracing::warn!(
+        target: LIMITS,
         limit,
         revision,
         "limit {limit} is one of permits in the group, and is asked for units here: nothing is \
@@ -221,7 +226,7 @@ fn warn_of_permits(limit: &str, revision: u64) {
 }
 
 fn tell_found(limit: &str, revision: u64) {
-    tracing::info!(limit, revision, "limit {limit} is there now, and is applied");
+    tracing::info!(target: LIMITS, limit, revision, "limit {limit} is there now, and is applied");
 }
 
 #[cfg(test)]

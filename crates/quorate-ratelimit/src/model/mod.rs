@@ -8,6 +8,7 @@ pub(crate) mod earlier_form;
 pub(crate) mod error;
 pub(crate) mod file;
 pub(crate) mod idempotency;
+pub(crate) mod journal;
 pub(crate) mod key;
 pub(crate) mod limits;
 pub(crate) mod missing;

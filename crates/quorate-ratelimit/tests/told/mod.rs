@@ -50,7 +50,7 @@ struct Lines;
 
 impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("quorate_ratelimit")
+        metadata.target() == "quorate::limits"
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {

@@ -361,7 +361,7 @@ impl EventLoop {
         if !connection.push_message(message) {
             self.shared.tally.messages_dropped.add(1);
             tracing::debug!(
-                target: LINKS, %to, ?lane,
+                target: LINKS, peer = %self.shared.name(), about = %to, %lane,
                 "dropped a message: too much waits to be sent"
             );
         }
@@ -407,7 +407,9 @@ impl EventLoop {
     }
 
     fn on_routed(&mut self, route: &Route) {
-        tracing::debug!(target: LINKS, peer = %self.shared.config.name, ?route, "routed");
+        tracing::debug!(
+            target: LINKS, peer = %self.shared.name(), %route, "calls take another route"
+        );
         let shared = self.shared.clone();
         let now = shared.clock.time();
         if matches!(route, Route::Here { .. }) {

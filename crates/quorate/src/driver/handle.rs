@@ -12,7 +12,9 @@ use crate::base::id::Time;
 use crate::config::MonitorChange;
 use crate::driver::ending::Shutdown;
 use crate::driver::readiness::{self, NotCountedError, NotReadyError, NotSafeToStop};
-use crate::driver::{Keeper, MonitorStatus, STORAGE, Shared, Status, StatusWatch, Tasks};
+use crate::driver::{
+    Keeper, MonitorStatus, PEER, STORAGE, Shared, Status, StatusWatch, Tasks,
+};
 
 /// A running peer, which ends when this is dropped.
 pub(super) struct Handle {
@@ -201,7 +203,7 @@ impl Handle {
             Err(whom) => {
                 let peer = self.shared.name();
                 let group = &*self.status().group;
-                tracing::warn!(target: "quorate", %peer, group, "stops all the same: {whom}");
+                tracing::warn!(target: PEER, %peer, group, "stops all the same: {whom}");
             }
         }
     }

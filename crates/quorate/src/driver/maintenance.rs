@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::event_loop::EventLoop;
 use super::shared::Shared;
 use crate::base::id::{Ballot, GroupId, PeerKind, PeerName, Time};
+use crate::base::told::rounded;
 use crate::driver::calls::reason::{Known, no_primary};
 use crate::driver::links::connection::Connection;
 use crate::driver::links::reach::LinkErrorReason;
@@ -85,14 +86,21 @@ impl Shared {
     }
 
     fn close_as(&self, connection: &Arc<Connection>, why: Closed) {
+        let peer = self.name();
         let identity = &connection.identity;
-        let peer = &identity.peer;
+        let about = &identity.peer;
         let lane = identity.lane;
+        let reason = why.as_word();
+        let said = why.as_sentence();
         if connection.is_guest(&self.roster) {
             // There may be many, time and again.
-            tracing::debug!(target: LINKS, %peer, ?lane, ?why, "closed a connection");
+            tracing::debug!(
+                target: LINKS, %peer, %about, %lane, reason, "closed a connection: {said}"
+            );
         } else {
-            tracing::warn!(target: LINKS, %peer, ?lane, ?why, "closed a connection");
+            tracing::warn!(
+                target: LINKS, %peer, %about, %lane, reason, "closed a connection: {said}"
+            );
         }
         self.tally.note_closed(why);
         let reason = match why {
@@ -100,7 +108,7 @@ impl Shared {
             Closed::Crowded | Closed::Garbled | Closed::Unfinished => LinkErrorReason::Protocol,
         };
         let detail = format!("this peer has closed the connection: {}", why.as_sentence());
-        self.note_lost(peer, reason, detail);
+        self.note_lost(about, reason, detail);
         self.registry.close(connection);
     }
 }
@@ -143,8 +151,9 @@ impl EventLoop {
             if idle.is_some_and(|idle| idle >= timeout / 2) {
                 tracing::warn!(
                     target: LINKS,
-                    peer = %connection.identity.peer,
-                    ?idle,
+                    peer = %self.shared.name(),
+                    about = %connection.identity.peer,
+                    idle = %rounded(idle.unwrap_or_default()),
                     "the runtime that this peer was started on does not run its tasks: replies \
                      were not read, and the calls that wait for them end"
                 );
@@ -250,7 +259,7 @@ impl EventLoop {
             let from = before.get(&member).filter(|from| !from.is_empty() && **from != to);
             if let Some(from) = from {
                 tracing::info!(
-                    target: LINKS, %peer, %member, from, to,
+                    target: LINKS, %peer, about = %member, from, to,
                     "{member} is reached at {to} from now on, and not at {from}"
                 );
             }

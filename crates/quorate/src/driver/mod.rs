@@ -70,7 +70,7 @@ pub use report::turns::Turns;
 pub use report::upkeep::{Lost, MonitorStatus};
 pub use start_error::StartError;
 
-pub(crate) use report::journal::STORAGE;
+pub(crate) use report::journal::{PEER, STORAGE};
 pub(crate) use shared::Shared;
 pub(crate) use storage::Keeper;
 pub(crate) use tasks::Tasks;

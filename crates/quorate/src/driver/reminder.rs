@@ -1,9 +1,12 @@
 //! Log records of a peer that cannot have anything decided: whom it waits for, and why.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::event_loop::EventLoop;
 use crate::base::id::Time;
+use crate::base::told::whole;
+use crate::driver::report::journal::PEER;
 use crate::driver::report::waiting::first_of;
 
 /// A peer that waits says so after this time, and from then on at this pace.
@@ -31,8 +34,9 @@ impl EventLoop {
         if is_due {
             waiting.told = Some(now);
             let why = self.status.borrow().with_missing(shared.not_ready_reason());
+            let group = &shared.group.group;
             let waited = in_seconds(now.since(since));
-            tracing::warn!(target: "quorate", %peer, ?waited, "waits for a primary: {why}");
+            tracing::warn!(target: PEER, %peer, group, %waited, "waits for a primary: {why}");
         }
     }
 
@@ -44,9 +48,9 @@ impl EventLoop {
         others.retain(|name| name != peer);
         let address = |name| format!("{name} ({})", shared.roster.address(name));
         match first_of(others.iter().map(address).collect()) {
-            none if none.is_empty() => tracing::info!(target: "quorate", %peer, group, "started"),
+            none if none.is_empty() => tracing::info!(target: PEER, %peer, group, "started"),
             others => {
-                tracing::info!(target: "quorate", %peer, group, "started, and looks for {others}");
+                tracing::info!(target: PEER, %peer, group, "started, and looks for {others}");
             }
         }
     }
@@ -57,22 +61,24 @@ impl EventLoop {
         let told = self.waiting.told.take();
         if let (Some(since), Some(_)) = (since, told) {
             let peer = self.shared.name();
+            let group = &self.shared.group.group;
             let waited = in_seconds(now.since(since));
             let status = self.status.borrow();
             let primary = status.primary.as_ref().map_or("", |primary| primary.as_str());
-            tracing::info!(target: "quorate", %peer, primary, ?waited, "has a primary");
+            tracing::info!(
+                target: PEER, %peer, group, about = primary, %waited, "has a primary"
+            );
         }
     }
 }
 
 /// A time to the second, as people tell it.
-fn in_seconds(time: Duration) -> Duration {
-    Duration::from_secs(time.as_secs())
+fn in_seconds(time: Duration) -> impl fmt::Display {
+    whole(Duration::from_secs(time.as_secs()))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fmt;
     use std::sync::Arc;
 
     use parking_lot::Mutex;
@@ -166,7 +172,11 @@ mod tests {
                       connection refused) and c (nobody listens at c: connection refused) are not \
                       connected";
         let waits = log.take(Level::WARN);
-        assert_eq!(waits, [format!("waits for a primary: {absent} peer=a waited=3s")], "once");
+        assert_eq!(
+            waits,
+            [format!("waits for a primary: {absent} peer=a group=\"default\" waited=3s")],
+            "once"
+        );
         let error = a.wait_ready(Duration::from_secs(30)).await.expect_err("it is alone");
         let said = format!("not ready after 30s: {absent}");
         assert_eq!((error.to_string(), format!("{error:?}")), (said.clone(), said));
@@ -176,7 +186,8 @@ mod tests {
         b.wait_ready(Duration::from_secs(60)).await.expect("two of three");
         tokio::time::sleep(Duration::from_secs(2)).await;
         let said = log.take(Level::INFO);
-        let is_over = |line: &&String| line.starts_with("has a primary peer=a primary=");
+        let is_over =
+            |line: &&String| line.starts_with("has a primary peer=a group=\"default\" about=");
         assert_eq!(said.iter().filter(is_over).count(), 1, "{said:?}");
     }
 

@@ -200,6 +200,7 @@ impl Shared {
         let budget = Arc::new(Budget::new(bounds.max_waiting_calls));
         let has_sockets = enlisted.transport.has_tcp_addresses();
         let admission = Admission::new(&bounds, has_sockets.then(files).flatten());
+        admission.tell_if_few(&config.name, bounds.max_connections);
         let now = clock.now();
         let store = parts.store.clone();
         clock.set_alarm(Alarm { store, attention: attention.clone() });
@@ -326,8 +327,14 @@ impl Shared {
             by: *by,
         };
         if keep(self, refusal) {
-            let error = printable(&Chain(error).to_string());
-            tracing::warn!(target: LINKS, peer, address, error, "not connected");
+            tracing::warn!(
+                target: LINKS,
+                peer = %self.config.name,
+                about = peer,
+                address,
+                error = %journal::plain(Chain(error)),
+                "is not connected: one end does not want what the other shows"
+            );
         }
     }
 

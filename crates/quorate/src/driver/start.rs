@@ -342,7 +342,8 @@ fn start_storage(
     };
     let storage = opened.storage;
     let store = shared.store.clone();
-    let setup = storage::Setup { storage, store, sync, is_clock_held };
+    let peer = shared.name().clone();
+    let setup = storage::Setup { peer, storage, store, sync, is_clock_held };
     let (keeper, link) = storage::start(setup).map_err(StartError::Thread)?;
     Ok((Some(keeper), Some(link)))
 }

@@ -1,6 +1,7 @@
 //! The contract of the state machine: what goes in and what comes out.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use bytes::Bytes;
 
@@ -260,6 +261,17 @@ pub enum Route {
     HandingOver,
     /// There is no primary: refuse, or decide locally.
     Nowhere,
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Here { ballot } => write!(f, "here (term {})", ballot.term),
+            Self::There { peer, ballot, .. } => write!(f, "{peer} (term {})", ballot.term),
+            Self::HandingOver => f.write_str("held for a hand-over"),
+            Self::Nowhere => f.write_str("nowhere"),
+        }
+    }
 }
 
 /// What the machine wants done. Drained after every input, in order.

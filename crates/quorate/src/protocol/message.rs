@@ -3,6 +3,8 @@
 //!
 //! [docs/protocol.md]: https://github.com/quorate/quorate/blob/main/docs/protocol.md
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use crate::base::id::{Ballot, GroupId, GroupTime, Member, PeerName, PeerStart, Position};
@@ -20,6 +22,16 @@ pub enum Lane {
     Data,
     /// Calls, and nothing else: no message takes it.
     Calls,
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Control => "control",
+            Self::Data => "data",
+            Self::Calls => "calls",
+        })
+    }
 }
 
 /// What a peer says of itself in every heartbeat.

@@ -95,23 +95,23 @@ pub(in crate::driver) enum Full {
 }
 
 impl Admission {
+    /// Tells of it if fewer connections are let in than is set, for few files may be opened.
+    pub(in crate::driver) fn tell_if_few(&self, peer: &PeerName, wanted: usize) {
+        let max = self.max.open;
+        if max < wanted {
+            tracing::warn!(
+                target: LINKS, %peer, max, wanted,
+                "lets in fewer connections than is set, for this process may open few files"
+            );
+        }
+    }
+
     /// `files` are those that this process may open, if connections are made of them.
     pub(in crate::driver) fn new(bounds: &Bounds, files: Option<usize>) -> Self {
         let most = files.map_or(usize::MAX, |files| (files / PART_OF_FILES).max(1));
         let open = bounds.max_connections.min(most);
         let shaking = bounds.max_handshakes;
         let max = Counts { open, shaking, guests: 0 };
-        if max.open < bounds.max_connections {
-            let max = max.open;
-            let wanted = bounds.max_connections;
-            tracing::warn!(
-                target: LINKS,
-                files,
-                max,
-                wanted,
-                "few files may be opened: fewer connections are let in"
-            );
-        }
         let kept = |places: usize| FOR_MEMBERS.min(places / 4);
         let for_members =
             Counts { open: kept(max.open), shaking: kept(max.shaking), ..Counts::default() };

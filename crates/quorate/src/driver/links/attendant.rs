@@ -18,7 +18,7 @@ use crate::driver::links::connection::{Connection, Counted, Identity};
 use crate::driver::links::handshake::Agreed;
 use crate::driver::links::pace::Pace;
 use crate::driver::links::reach::{LinkError, LinkErrorReason};
-use crate::driver::report::journal::LINKS;
+use crate::driver::report::journal::{LINKS, plain};
 use crate::driver::report::tally::Closed;
 use crate::driver::shared::{Command, Shared};
 use crate::protocol::io::LinkEnd;
@@ -62,13 +62,17 @@ pub(in crate::driver) async fn attend(shared: Arc<Shared>, agreed: Agreed, is_di
         None => registry.open_for_calls(connection.clone()),
     };
     let Some(_open) = open else {
-        return tracing::debug!(target: LINKS, ?connection, "the link has gone");
+        let about = &connection.identity.peer;
+        return tracing::debug!(
+            target: LINKS, peer = %shared.name(), %about,
+            "a connection for calls was closed at once: its link has gone"
+        );
     };
     let identity = &connection.identity;
-    let peer = &identity.peer;
+    let about = &identity.peer;
     let lane = identity.lane;
     let address = &identity.address;
-    shared.reach.clear(peer);
+    shared.reach.clear(about);
     let attendant = Attendant {
         shared: &shared,
         connection: &connection,
@@ -85,10 +89,17 @@ pub(in crate::driver) async fn attend(shared: Arc<Shared>, agreed: Agreed, is_di
     }
     // What was closed here has a reason of its own.
     if lane != Lane::Calls && !connection.lock().outbox.is_closed() {
-        shared.note_lost(peer, error.as_link_error(), Chain(&error).to_string());
+        shared.note_lost(about, error.as_link_error(), Chain(&error).to_string());
     }
-    let error = Chain(&error);
-    tracing::debug!(target: LINKS, %peer, ?lane, address, %error, "connection ended");
+    tracing::debug!(
+        target: LINKS,
+        peer = %shared.name(),
+        %about,
+        %lane,
+        address,
+        error = %plain(Chain(&error)),
+        "a connection has ended"
+    );
 }
 
 /// The reason why an open connection ended.

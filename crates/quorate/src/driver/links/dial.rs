@@ -15,7 +15,7 @@ use crate::driver::links::dial_error::HandshakeError;
 use crate::driver::links::dialing::{Target, Trail, connect};
 use crate::driver::links::handshake::{Side, shake};
 use crate::driver::links::reach::LinkError;
-use crate::driver::report::journal::LINKS;
+use crate::driver::report::journal::{LINKS, plain};
 use crate::driver::report::pacer::Pacer;
 use crate::driver::shared::Shared;
 use crate::protocol::message::Lane;
@@ -173,7 +173,10 @@ pub(in crate::driver) async fn accept(shared: Arc<Shared>, mut listener: Box<dyn
                 Err(error) => {
                     shared.tally.accepts_failed.add(1);
                     if let Some(count) = failures.count(shared.clock.coarse()) {
-                        tracing::warn!(target: LINKS, %error, count, "cannot accept connections");
+                        let peer = shared.name();
+                        tracing::warn!(
+                            target: LINKS, %peer, %error, count, "cannot accept connections"
+                        );
                     }
                     // Where no more files may be opened, trying again at once would be all it does.
                     sleep(FIRST_PAUSE).await;
@@ -192,29 +195,41 @@ fn admit(shared: &Shared, address: &str) -> Result<Admitted, Full> {
 fn turn_away(shared: &Shared, address: &str, full: Full) {
     shared.tally.turned_away.add(1);
     if let Some(count) = shared.admission.count_turned_away(shared.clock.coarse()) {
-        tracing::warn!(target: LINKS, address, count, %full, "closed new connections");
+        let peer = shared.name();
+        tracing::warn!(
+            target: LINKS, %peer, address, count, "turned new connections away: {full}"
+        );
     }
 }
 
 async fn welcome(shared: Arc<Shared>, incoming: Incoming, mut admitted: Admitted) {
     let address = incoming.peer_address;
+    let name = shared.name().clone();
     let deadline = Instant::now() + shared.handshake_timeout();
     let stream = match timeout_at(deadline, incoming.open).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             let peer = host(&address).to_owned();
             shared.note_unwanted(peer, &address, &error, Shared::refused_stranger);
-            let error = Chain(&error);
-            return tracing::debug!(target: LINKS, address, %error, "not opened");
+            return tracing::debug!(
+                target: LINKS, peer = %name, address, error = %plain(Chain(&error)),
+                "a connection ended before its handshake"
+            );
         }
-        Err(_) => return tracing::debug!(target: LINKS, address, "not opened in time"),
+        Err(_) => {
+            return tracing::debug!(
+                target: LINKS, peer = %name, address, "a connection was not opened in time"
+            );
+        }
     };
     match shake(&shared, stream, Side::Acceptor, deadline, Some(&mut admitted)).await {
         Ok(agreed) => attend(shared, agreed, false).await,
         Err(HandshakeError::Full(full)) => turn_away(&shared, &address, full),
         Err(error) => {
-            let error = Chain(&error);
-            tracing::debug!(target: LINKS, address, %error, "connection not accepted");
+            tracing::debug!(
+                target: LINKS, peer = %name, address, error = %plain(Chain(&error)),
+                "a connection ended in its handshake"
+            );
         }
     }
 }

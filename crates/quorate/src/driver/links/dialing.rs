@@ -15,6 +15,7 @@ use crate::base::telling::Chain;
 use crate::driver::links::dial_error::{DialError, HandshakeError};
 use crate::driver::links::handshake::{Agreed, Side, shake};
 use crate::driver::links::settings::TLS;
+use crate::driver::report::journal::{LINKS, plain};
 use crate::driver::shared::Shared;
 use crate::protocol::message::Lane;
 use crate::transport::Unwanted;
@@ -85,8 +86,16 @@ pub(in crate::driver) async fn connect(
                 return Ok(agreed);
             }
             Err(error) => {
-                let chain = Chain(&error);
-                tracing::debug!(?to, ?lane, address, place, error = %chain, "not connected");
+                tracing::debug!(
+                    target: LINKS,
+                    peer = %shared.name(),
+                    about = to.map(PeerName::as_str),
+                    %lane,
+                    address,
+                    place,
+                    error = %plain(Chain(&error)),
+                    "did not connect"
+                );
                 if let DialError::Elsewhere { found, .. } = &error {
                     others.extend_from_slice(found);
                 }

@@ -1,4 +1,8 @@
 //! Events as log records: one for each, at the level that it deserves, with fields of stable names.
+//!
+//! The targets of all records are here, and what each is for is in docs/logging.md.
+
+use std::fmt;
 
 use tracing::{Level, event};
 
@@ -7,6 +11,8 @@ use crate::base::event_text::Severity;
 use crate::base::id::{Ballot, PeerName};
 use crate::driver::links::settings::printable;
 
+/// The target of records of a peer's start and end, and of what it waits for.
+pub(crate) const PEER: &str = "quorate";
 /// The target of log records of events.
 pub(crate) const EVENT: &str = "quorate::event";
 /// The target of records of what becomes of connections.
@@ -50,7 +56,13 @@ pub(in crate::driver) fn log(peer: &PeerName, group: &str, told: &Event) {
 
 /// An event as a sentence. Some of it other peers have said, who may say anything.
 fn sentence(told: &Event) -> String {
-    printable(&told.to_string())
+    plain(told)
+}
+
+/// What others have had a part in, such as an error, as plain text: whatever it says, it neither
+/// ends the line nor moves a terminal.
+pub(in crate::driver) fn plain(said: impl fmt::Display) -> String {
+    printable(&said.to_string())
 }
 
 /// The other peer that it is about.

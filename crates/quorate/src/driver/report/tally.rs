@@ -136,6 +136,17 @@ pub(in crate::driver) enum Closed {
 }
 
 impl Closed {
+    /// The reason as a word, as numbers and log records have it.
+    pub(in crate::driver) fn as_word(self) -> &'static str {
+        match self {
+            Self::Crowded => "crowded",
+            Self::Garbled => "garbled",
+            Self::NotTaking => "not_taking",
+            Self::Silent => "silent",
+            Self::Unfinished => "unfinished",
+        }
+    }
+
     /// The reason for people to read.
     pub(in crate::driver) fn as_sentence(self) -> &'static str {
         match self {

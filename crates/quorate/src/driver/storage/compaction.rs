@@ -7,6 +7,7 @@
 
 use std::thread::{self, JoinHandle};
 
+use crate::base::id::PeerName;
 use crate::disk::{SnapshotWriter, Usage};
 use crate::driver::report::journal::STORAGE;
 
@@ -44,14 +45,14 @@ impl Compaction {
     }
 
     /// One thread after the other: the one before has said its last word.
-    pub(super) fn run(&mut self, job: impl FnOnce() + Send + 'static) {
+    pub(super) fn run(&mut self, peer: &PeerName, job: impl FnOnce() + Send + 'static) {
         self.join();
         match thread::Builder::new().name("quorate-snapshot".into()).spawn(job) {
             Ok(thread) => (self.step, self.thread) = (Step::Busy, Some(thread)),
             Err(error) => {
                 tracing::warn!(
-                    target: STORAGE, %error,
-                    "no thread for a snapshot: tried again later"
+                    target: STORAGE, %peer, %error,
+                    "cannot start a thread for a snapshot; tries again later"
                 );
                 self.step = Step::Idle;
             }

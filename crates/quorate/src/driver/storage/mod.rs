@@ -30,7 +30,7 @@ pub(super) use link::{Link, next_report};
 pub(super) use opening::{OnProgress, Opened, Opening, boot, directory};
 use worker::Worker;
 
-use crate::base::id::Sequence;
+use crate::base::id::{PeerName, Sequence};
 use crate::config::SyncPolicy;
 use crate::disk::{FinishedSnapshot, SnapshotError, SnapshotWriter, Storage, StorageError};
 use crate::protocol::io::HardState;
@@ -180,6 +180,8 @@ impl Drop for Keeper {
 
 /// The things that the storage thread is started with.
 pub(super) struct Setup {
+    /// This peer, for what is logged.
+    pub(super) peer: PeerName,
     pub(super) storage: Storage,
     pub(super) store: Arc<Store>,
     pub(super) sync: SyncPolicy,
@@ -193,13 +195,13 @@ pub(super) struct Setup {
 ///
 /// If the system refuses a thread; the storage ends as in a crash then.
 pub(super) fn start(setup: Setup) -> std::io::Result<(Keeper, Link)> {
-    let Setup { storage, store, sync, is_clock_held } = setup;
+    let sync = setup.sync;
     let (jobs, inbox) = mpsc::channel();
     let (outbox, reports) = reports::unbounded_channel();
-    let queue = Queue { jobs, is_clock_held };
+    let queue = Queue { jobs, is_clock_held: setup.is_clock_held };
     let is_abandoned = Arc::new(AtomicBool::new(false));
     let keeper = Keeper { queue: queue.clone(), is_abandoned: is_abandoned.clone() };
-    let worker = Worker::new(storage, store, sync, queue.clone(), outbox, is_abandoned);
+    let worker = Worker::new(setup, queue.clone(), outbox, is_abandoned);
     thread::Builder::new().name("quorate-storage".into()).spawn(move || worker.run(inbox))?;
     Ok((keeper, Link { queue, reports, sync }))
 }

@@ -111,7 +111,7 @@ impl Opening {
         let Progress { bytes, total_bytes, records } = progress;
         tracing::info!(
             target: STORAGE, peer = %self.peer, bytes, total_bytes, records,
-            "reading the directory"
+            "reads its directory"
         );
         if let Some(on_progress) = &mut self.on_progress {
             on_progress(progress);

@@ -7,8 +7,9 @@ use super::compaction::Step;
 use super::worker::Worker;
 use super::{ClockHold, Copied, Job, Report};
 use crate::base::id::Sequence;
+use crate::base::telling::Chain;
 use crate::disk::{FinishedSnapshot, SealedSnapshot, SnapshotError, SnapshotWriter, StorageError};
-use crate::driver::report::journal::STORAGE;
+use crate::driver::report::journal::{STORAGE, plain};
 use crate::record::Records;
 use crate::state::BatchEnd;
 use crate::store::{CopyCursor, Store};
@@ -32,7 +33,7 @@ impl Worker {
         let store = self.store.clone();
         let queue = self.queue.clone();
         let is_abandoned = self.is_abandoned.clone();
-        self.compaction.run(move || {
+        self.compaction.run(&self.peer, move || {
             let writer = copy(&store, writer, &is_abandoned);
             queue.push(Job::Copied(Copied { writer, since }), hold);
         });
@@ -69,7 +70,7 @@ impl Worker {
     fn finish(&mut self, sealed: SealedSnapshot) {
         let queue = self.queue.clone();
         let hold = queue.hold();
-        self.compaction.run(move || queue.push(Job::Finished(sealed.finish()), hold));
+        self.compaction.run(&self.peer, move || queue.push(Job::Finished(sealed.finish()), hold));
     }
 
     pub(super) fn on_finished(
@@ -100,8 +101,14 @@ impl Worker {
 
     /// Another one is begun when the log has grown by half a segment: whatever was in the way of
     /// this one may still be.
-    fn give_up(&mut self, error: &SnapshotError) {
-        tracing::info!(target: STORAGE, %error, "a snapshot was given up");
+    fn give_up(&mut self, given_up: &SnapshotError) {
+        let peer = &self.peer;
+        let error = plain(Chain(given_up));
+        if matches!(given_up, SnapshotError::Full(_)) {
+            tracing::warn!(target: STORAGE, %peer, %error, "gave a snapshot up");
+        } else {
+            tracing::info!(target: STORAGE, %peer, %error, "gave a snapshot up");
+        }
         self.compaction.step = Step::Idle;
         let usage = self.storage().usage();
         self.compaction.not_below = usage.log_bytes + usage.segment_bytes / 2;

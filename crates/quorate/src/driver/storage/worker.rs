@@ -9,8 +9,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::compaction::Compaction;
-use super::{ClockHold, Closed, Job, Queue, Report, StorageTask};
-use crate::base::id::{GroupId, Position, Sequence};
+use super::{ClockHold, Closed, Job, Queue, Report, Setup, StorageTask};
+use crate::base::id::{GroupId, PeerName, Position, Sequence};
 use crate::config::SyncPolicy;
 use crate::disk::{AppendError, Storage, StorageError};
 use crate::state::BatchEnd;
@@ -26,6 +26,7 @@ enum Next {
 
 /// See the module's documentation.
 pub(super) struct Worker {
+    pub(super) peer: PeerName,
     /// `None` after it was closed.
     storage: Option<Storage>,
     pub(super) store: Arc<Store>,
@@ -44,15 +45,15 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(
-        storage: Storage,
-        store: Arc<Store>,
-        sync: SyncPolicy,
+        setup: Setup,
         queue: Queue,
         reports: UnboundedSender<Report>,
         is_abandoned: Arc<AtomicBool>,
     ) -> Self {
+        let Setup { peer, storage, store, sync, .. } = setup;
         let group_id = store.meta().group_id;
         Self {
+            peer,
             storage: Some(storage),
             store,
             sync,
