@@ -1,10 +1,11 @@
 //! The house rules that no compiler knows: walls between rooms, the width of lines, citations that
-//! lead somewhere, and maps that name every file.
+//! lead somewhere, maps that name every file, and log records.
 
 mod citations;
 mod imports;
 mod layers;
 mod lines;
+mod logs;
 mod maps;
 mod promises;
 mod public_api;
