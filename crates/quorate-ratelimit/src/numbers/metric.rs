@@ -104,7 +104,6 @@ impl Metric {
     }
 
     /// Adds a value of any kind, as a part of the metric.
-
     pub(crate) fn part<const N: usize>(
         mut self,
         suffix: &'static str,

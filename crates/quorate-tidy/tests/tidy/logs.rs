@@ -74,8 +74,8 @@ impl Record<'_> {
         let rest = rest.filter(|argument| !argument.starts_with(['"', '$']));
         rest.map(|argument| {
             let (name, value) = argument.split_once('=').unwrap_or((argument, argument));
-            let sign = |text: &'static str| value.trim_start().starts_with(text).then_some(text);
-            (name.trim().trim_start_matches(['%', '?']), sign("?").or(sign("%")).unwrap_or(""))
+            let sign = ["?", "%"].into_iter().find(|sign| value.trim_start().starts_with(sign));
+            (name.trim().trim_start_matches(['%', '?']), sign.unwrap_or(""))
         })
     }
 }

@@ -33,8 +33,8 @@ pub struct PeerStats {
     /// Units that old primaries had decided and that were given up, where that is exact: see
     /// [`Event::ChangesLost`]. Like the other numbers of units, `u64::MAX` if they are more.
     pub units_lost: u64,
-    /// Units that may have been lost when this peer took over as primary: bounds, and perhaps
-    /// none. What is told exactly later is in them too.
+    /// Units that may have been given up, where nobody knows better: bounds, and perhaps none. What
+    /// is told exactly later is in them too.
     pub units_lost_at_most: u64,
     /// Units that this peer decided alone and that were merged into the group's counts.
     pub units_merged: u64,
