@@ -65,6 +65,8 @@
 //!
 //! `driver` (default): sockets, clocks and [`Peer`]. Without it the rest builds without tokio.
 
+#[cfg(feature = "driver")]
+pub mod admin;
 mod base;
 mod config;
 mod disk;
@@ -110,7 +112,7 @@ pub use driver::{
     Fill, Link, LinkError, LinkErrorReason, Lost, MemberStatus, Missing, MonitorStatus,
     NotCountedError, NotReadyError, NotSafeToStop, NumberedEvent, Peer, PeerBuilder, PeerSettings,
     PeerStats, PeerStatus, Reading, Refusal, Shutdown, StartError, Status, StatusWatch,
-    StorageState, Turns,
+    StorageState, Turns, WeakPeer,
 };
 pub use model::{
     ANSWER_WORDS, ARGUMENT_WORDS, Answer, Cell, DecideContext, Delta, Item, MAX_ITEMS,

@@ -132,6 +132,8 @@ fn name(frame: &Frame) -> &'static str {
         Frame::Replies(_) => "replies",
         Frame::Merge(_) => "merge",
         Frame::MergeReply(_) => "merge_reply",
+        Frame::AdminAsk(_) => "admin_ask",
+        Frame::AdminAnswer(_) => "admin_answer",
         Frame::Message(message) => match message {
             Message::Ping { .. } => "ping",
             Message::Pong { .. } => "pong",
@@ -203,6 +205,8 @@ fn frames() -> Vec<Frame> {
             dropped: 1,
             refused: Some("reason".into()),
         }),
+        Frame::AdminAsk(Bytes::from_static(br#"{"ask":"switch","to":"b"}"#)),
+        Frame::AdminAnswer(Bytes::from_static(br#"{"ok":true,"answer":{"primary":"b"}}"#)),
     ];
     frames.extend(control_messages().into_iter().map(Frame::Message));
     frames.extend(data_messages().into_iter().map(Frame::Message));

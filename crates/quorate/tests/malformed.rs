@@ -128,7 +128,7 @@ async fn whoever_sends_what_belongs_to_no_connection_is_closed_and_nothing_is_ke
         for wrong in wrong {
             let mut other = match lane_of_it {
                 Lane::Data => lane(&network, Lane::Control).await,
-                Lane::Control | Lane::Calls => lane(&network, Lane::Data).await,
+                Lane::Control | Lane::Calls | Lane::Admin => lane(&network, Lane::Data).await,
             };
             let mut raw = lane(&network, lane_of_it).await;
             until(&peer, |status| status.peers.iter().any(|peer| peer.link == Link::Up)).await;
@@ -140,7 +140,9 @@ async fn whoever_sends_what_belongs_to_no_connection_is_closed_and_nothing_is_ke
             // The other lane is not what was wrong.
             match lane_of_it {
                 Lane::Data => other.send(&bytes(&raw::ping(1))).await,
-                Lane::Control | Lane::Calls => other.send(&raw::calls(0..1, "still open")).await,
+                Lane::Control | Lane::Calls | Lane::Admin => {
+                    other.send(&raw::calls(0..1, "still open")).await
+                }
             }
             .expect("it is open");
             drop(other);

@@ -23,6 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "session",
             "disk",
             "transport",
+            "admin",
             "driver",
         ],
     ),

@@ -403,6 +403,14 @@ pub enum Event {
         /// Who was to take over.
         to: PeerName,
     },
+    /// Somebody has this peer do something, over the admin lane ([`admin`](crate::admin)). Told
+    /// before it is tried: what comes of it is told by other events.
+    AdminActed {
+        /// The name by which it was asked; over TLS it is proven.
+        by: PeerName,
+        /// What is to be done, in a few words.
+        what: String,
+    },
 }
 
 impl Event {

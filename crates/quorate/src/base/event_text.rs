@@ -3,13 +3,16 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::base::event::Event;
 use crate::base::id::PeerName;
 use crate::base::loss::Loss;
 use crate::base::told::{MEMBERS, counted, difference, listed, whole};
 
 /// How much an event matters to whoever runs the group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Severity {
     /// It happens in a group that is well.
@@ -85,6 +88,7 @@ impl Event {
             Self::StoreNearlyFull { .. } => "store_nearly_full",
             Self::StoreFull { .. } => "store_full",
             Self::SwitchAborted { .. } => "switch_aborted",
+            Self::AdminActed { .. } => "admin_acted",
         }
     }
 
@@ -144,7 +148,8 @@ impl Event {
             | Self::LocalDecisionsMerged { .. }
             | Self::CertificateRenewed { .. }
             | Self::CatchUpStarted { .. }
-            | Self::CaughtUp { .. } => Severity::Info,
+            | Self::CaughtUp { .. }
+            | Self::AdminActed { .. } => Severity::Info,
         }
     }
 }
@@ -166,6 +171,7 @@ impl fmt::Display for Event {
             | Self::ClockDoubted { .. }
             | Self::SteppedDown { .. }
             | Self::SwitchAborted { .. } => self.of_primacy(f),
+            Self::AdminActed { by, what } => write!(f, "{by} has this peer do this: {what}"),
             Self::PeerUp { .. }
             | Self::PeerDown { .. }
             | Self::MemberReplaced { .. }

@@ -69,6 +69,12 @@ pub fn shortened(text: &str, most: usize) -> String {
     first
 }
 
+/// Text of a peer, for logs, terminals and status pages.
+#[cfg(feature = "driver")]
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// Names in a row: `a, b and c`; `nobody` if there are none.
 pub(crate) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.collect();
@@ -121,6 +127,7 @@ pub(crate) fn difference(field: &str, ours: &str, theirs: &str) -> String {
         ),
         "tls" => format!("{}; to change it, go through permissive at all peers", both()),
         "version" => format!("{}: upgrade the older one", both()),
+        "admin" => format!("the admin lane is {ours}, and was asked for {theirs}"),
         "members" if ours.contains(' ') || theirs.contains(' ') => both(),
         "max_connections" => both(),
         _ => format!("{}; set the same at all peers", both()),

@@ -41,6 +41,7 @@ pub struct PeerBuilder {
     pub(super) model: Arc<dyn Model>,
     pub(super) transport: Option<Arc<dyn Transport>>,
     pub(super) is_plaintext_allowed: bool,
+    pub(super) is_admin_closed: bool,
     /// The tick of coarse readings where time is tokio's; `None` where it is the system's.
     pub(super) tokio_clock: Option<Duration>,
     pub(super) test_clock: Option<TestClock>,
@@ -75,6 +76,7 @@ impl PeerBuilder {
             model,
             transport: None,
             is_plaintext_allowed: false,
+            is_admin_closed: false,
             tokio_clock: None,
             test_clock: None,
             version: wire::PROTOCOL_VERSION,
@@ -306,6 +308,13 @@ impl PeerBuilder {
     /// group's control messages can then be read and forged on that network.
     pub fn plaintext_allowed_on_network(mut self) -> Self {
         self.is_plaintext_allowed = true;
+        self
+    }
+
+    /// Lets nobody ask this peer, or give it orders, over its port: without this it answers those
+    /// that the module [`admin`](crate::admin) names.
+    pub fn no_admin(mut self) -> Self {
+        self.is_admin_closed = true;
         self
     }
 

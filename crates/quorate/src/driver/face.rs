@@ -159,6 +159,14 @@ impl Shared {
         removed.await.unwrap_or(Err(RemoveError::ShuttingDown))
     }
 
+    /// Has another member counted out that is gone.
+    pub(crate) async fn forget(&self, peer: PeerName) -> Result<(), RemoveError> {
+        if peer == self.config.name {
+            return Err(RemoveError::Alive { peer });
+        }
+        self.remove(peer).await
+    }
+
     /// Has the primary change the policy; returns its revision after that.
     pub(crate) async fn change_policy(&self, change: Bytes) -> Result<u64, PolicyError> {
         let bytes = change.len();

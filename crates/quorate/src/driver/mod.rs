@@ -17,6 +17,7 @@
 //! |---|---|
 //! | `calls` | the way of a call: decided here, sent on, served for others, waited for, merged |
 //! | `links` | connections: made, accepted, agreed on, read, written; who the members are |
+//! | `admin` | asks of people and tools, and orders, over the admin lane |
 //! | `report` | what the embedder sees: status, events, log records, numbers |
 //! | `storage` | the thread that owns the files, and reading them at the start |
 //! | `clock` | the only place that reads a clock |
@@ -27,6 +28,7 @@
 //! | `readiness`, `ending` | whether a peer counts; stepping aside |
 //! | `tasks`, `shared`, `for_tests` | the peer's thread; what tasks share; what only tests set |
 
+mod admin;
 mod builder;
 mod calls;
 mod clock;
@@ -57,7 +59,7 @@ pub use ending::Shutdown;
 pub use links::reach::{LinkError, LinkErrorReason};
 pub use links::refusals::Refusal;
 pub use links::settings::Difference;
-pub use peer::Peer;
+pub use peer::{Peer, WeakPeer};
 pub use peer_settings::PeerSettings;
 pub use readiness::{Absence, Missing, NotCountedError, NotReadyError, NotSafeToStop};
 pub use report::events::{Events, NumberedEvent};

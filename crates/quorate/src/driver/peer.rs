@@ -2,12 +2,13 @@
 
 use std::any::Any;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use crate::admin::Responder;
 use crate::base::error::{
     ArrangeError, DecideError, ForceError, PolicyError, RemoveError, SwitchError,
 };
@@ -368,11 +369,7 @@ impl Peer {
     ///
     /// What was begun goes on when the future is dropped.
     pub async fn forget(&self, peer: impl Into<PeerName>) -> Result<(), RemoveError> {
-        let peer = peer.into();
-        if peer == *self.name() {
-            return Err(RemoveError::Alive { peer });
-        }
-        self.handle.shared.remove(peer).await
+        self.handle.shared.forget(peer.into()).await
     }
 
     /// Has the group look after its members in another way, from now on and through all changes of
@@ -600,6 +597,49 @@ impl Peer {
         self.handle.shared.digest()
     }
 
+    /// Has asks of the admin lane that begin with `word` and a full stop, like `limits.get`,
+    /// answered by `responder`, in place of whoever did until now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use quorate::Peer;
+    /// use quorate::admin::{Access, Refused, Responder};
+    /// use quorate::transport::BoxFuture;
+    /// use serde_json::{Map, Value, json};
+    ///
+    /// /// Answers `{"ask":"build.version"}`.
+    /// struct Build;
+    ///
+    /// impl Responder for Build {
+    ///     fn access(&self, ask: &str, _fields: &Map<String, Value>) -> Option<Access> {
+    ///         (ask == "version").then_some(Access::Look)
+    ///     }
+    ///
+    ///     fn answer<'a>(
+    ///         &'a self,
+    ///         _ask: &'a str,
+    ///         _fields: &'a Map<String, Value>,
+    ///     ) -> BoxFuture<'a, Result<Value, Refused>> {
+    ///         Box::pin(async { Ok(json!(env!("CARGO_PKG_VERSION"))) })
+    ///     }
+    /// }
+    ///
+    /// fn set_up(peer: &Peer) {
+    ///     peer.answer_asks("build", Arc::new(Build));
+    /// }
+    /// ```
+    pub fn answer_asks(&self, word: &'static str, responder: Arc<dyn Responder>) {
+        self.handle.shared.responders.set(word, responder);
+    }
+
+    /// This peer, without keeping it running.
+    pub fn downgrade(&self) -> WeakPeer {
+        WeakPeer { handle: Arc::downgrade(&self.handle) }
+    }
+
     /// This peer, as who decides.
     #[doc(hidden)]
     pub fn as_decider(&self) -> Decider {
@@ -609,6 +649,25 @@ impl Peer {
     /// This peer's name.
     pub fn name(&self) -> &PeerName {
         self.handle.shared.name()
+    }
+}
+
+/// A peer that this does not keep running: it ends when the last [`Peer`] is dropped.
+#[derive(Clone)]
+pub struct WeakPeer {
+    handle: Weak<Handle>,
+}
+
+impl WeakPeer {
+    /// The peer, as long as there is a handle to it.
+    pub fn upgrade(&self) -> Option<Peer> {
+        self.handle.upgrade().map(|handle| Peer { handle })
+    }
+}
+
+impl std::fmt::Debug for WeakPeer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WeakPeer").finish_non_exhaustive()
     }
 }
 

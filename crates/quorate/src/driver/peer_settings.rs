@@ -129,6 +129,9 @@ pub struct PeerSettings {
     /// See [`PeerBuilder::plaintext_allowed_on_network`].
     #[serde(skip_serializing_if = "is_false")]
     pub plaintext_allowed_on_network: bool,
+    /// See [`PeerBuilder::no_admin`].
+    #[serde(skip_serializing_if = "is_false")]
+    pub no_admin: bool,
     // Tables come last, as TOML has them.
     /// See [`PeerBuilder::monitor`]: `{ size = 3, grace = "1m" }`, of which `grace` may be left
     /// out.
@@ -208,6 +211,7 @@ impl PeerBuilder {
         let is_plain = settings.plaintext_allowed_on_network;
         self = allow(self, is_plain, Self::plaintext_allowed_on_network);
         self = set(self, settings.monitor, Self::monitor);
+        self = allow(self, settings.no_admin, Self::no_admin);
         self = set(self, settings.storage, Self::storage);
         self = set(self, settings.members, Self::members);
         set(self, settings.bounds, Self::bounds)

@@ -11,12 +11,13 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::clock::{Alarm, Clock};
+use crate::admin::Responders;
 use crate::base::error::{ArrangeError, ForceError, PolicyError, RemoveError, SwitchError};
 use crate::base::event::{Event, RefusedBy};
 use crate::base::forced::Forced;
 use crate::base::id::{Incarnation, MemberId, PeerName, PeerStart, Position};
 use crate::base::telling::Chain;
-use crate::base::told::MEMBERS;
+use crate::base::told::{MEMBERS, printable};
 use crate::config::{Acknowledge, GroupConfig, Mode, MonitorChange, PeerConfig};
 use crate::driver::calls::decider::Decider;
 use crate::driver::calls::expiry::Expiry;
@@ -29,7 +30,7 @@ use crate::driver::links::reach::Reach;
 use crate::driver::links::refusals::{About, PATIENCE, Refusal, Refusals};
 use crate::driver::links::registry::Registry;
 use crate::driver::links::roster::{Roster, STRANGER};
-use crate::driver::links::settings::{Differences, printable};
+use crate::driver::links::settings::Differences;
 use crate::driver::report::allowance::Allowance;
 use crate::driver::report::certificates;
 use crate::driver::report::events::{Cause, EventLog};
@@ -86,6 +87,10 @@ pub(crate) struct Shared {
     pub(super) decider: Decider,
     pub(super) roster: Roster,
     pub(super) is_plaintext_allowed: bool,
+    /// True if nobody may ask over the admin lane.
+    pub(super) is_admin_closed: bool,
+    /// Whoever answers what is asked over it and is not the peer's own.
+    pub(super) responders: Responders,
     /// This start of this peer.
     pub(super) start: PeerStart,
     /// The newest version of the protocol that this peer speaks.
@@ -176,6 +181,7 @@ pub(super) struct Parts {
     /// The addresses at which members are looked for whose names are not known.
     pub(super) contacts: Vec<String>,
     pub(super) is_plaintext_allowed: bool,
+    pub(super) is_admin_closed: bool,
     pub(super) incarnation: Incarnation,
     pub(super) id: MemberId,
     pub(super) succession: Succession,
@@ -246,6 +252,8 @@ impl Shared {
             group,
             roster: Roster::new(&config, addresses),
             is_plaintext_allowed: parts.is_plaintext_allowed,
+            is_admin_closed: parts.is_admin_closed,
+            responders: Responders::default(),
             config,
             model,
             clock,

@@ -18,6 +18,7 @@ use super::tasks::Tasks;
 use crate::base::id::{Incarnation, Now, PeerKind, PeerName};
 use crate::config::{Acknowledge, ConfigError, GroupConfig, Storage, StorageKind, SyncPolicy};
 use crate::disk::StorageId;
+use crate::driver::admin::desk::Desk;
 use crate::driver::links::inbox::{Inbox, Inboxes};
 use crate::driver::links::{addresses, dial, settings};
 use crate::driver::peer::Peer;
@@ -233,6 +234,7 @@ impl PeerBuilder {
             inboxes: Inboxes { control, data },
             commands,
             is_plaintext_allowed: self.is_plaintext_allowed,
+            is_admin_closed: self.is_admin_closed,
         }));
         let machine = machine(&shared, start, is_synced, now);
         shared.roster.set_membership(machine.membership());
@@ -249,7 +251,8 @@ impl PeerBuilder {
         let event_loop = EventLoop::new(shared.clone(), machine, inputs, publisher);
         tasks.spawn(event_loop.run());
         if let Some(listener) = listener {
-            tasks.spawn(dial::accept(shared.clone(), listener));
+            let desk = Desk::new(shared.clone(), status.clone());
+            tasks.spawn(dial::accept(listener, desk));
         }
         tasks.spawn(dial::dial_members(shared.clone()));
         tasks.spawn_beside_callers(dial::dial_for_calls(shared.clone()));

@@ -210,6 +210,8 @@ pub const SWITCH_VERSION: u32 = 5;
 /// From this version of the protocol on a group is told how to look after its members, and by whom
 /// it is forced.
 pub const UPKEEP_VERSION: u32 = 6;
+/// The version from which on a peer answers on the admin lane.
+pub const ADMIN_VERSION: u32 = 6;
 
 /// Who is at the other end of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,6 +22,8 @@ pub enum Lane {
     Data,
     /// Calls, and nothing else: no message takes it.
     Calls,
+    /// Asks of people and tools, and their answers: no link has it, and no message takes it.
+    Admin,
 }
 
 impl fmt::Display for Lane {

@@ -20,6 +20,10 @@ pub const MAX_MODEL_SETTINGS: usize = 16;
 /// Longest setting, its name and its value together; also the longest text in a
 /// [`Refuse`](super::Refuse).
 pub const MAX_SETTING_BYTES: usize = 1024;
+/// Longest document that asks something over the admin lane.
+pub const MAX_ASK_BYTES: usize = 64 * 1024;
+/// Longest document that answers one.
+pub const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 pub(super) fn bytes(
     field: &'static str,

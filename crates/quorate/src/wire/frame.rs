@@ -9,7 +9,7 @@ use super::generated as proto;
 use super::hello::{Hello, Refuse};
 use super::merge::{Merge, MergeReply};
 use super::replies::Replies;
-use super::{bounds, convert};
+use super::{MAX_ANSWER_BYTES, MAX_ASK_BYTES, bounds, convert};
 use crate::protocol::message::Message;
 
 /// Bytes before the body: its length as u32 LE, and the kind.
@@ -36,6 +36,10 @@ pub mod kind {
     pub const MERGE_REPLY: u8 = 7;
     /// Kept for notices from peer to peer; not in use.
     pub const NOTICE: u8 = 8;
+    /// A question or an order, as a JSON document, on the admin lane.
+    pub const ADMIN_ASK: u8 = 12;
+    /// Its answer, as a JSON document.
+    pub const ADMIN_ANSWER: u8 = 13;
 }
 
 /// One frame.
@@ -55,6 +59,10 @@ pub enum Frame {
     Merge(Merge),
     /// Their outcome.
     MergeReply(MergeReply),
+    /// A JSON document that asks something, unread.
+    AdminAsk(Bytes),
+    /// The JSON document that answers it, unread.
+    AdminAnswer(Bytes),
 }
 
 /// Appends `frame` with its header to `out`.
@@ -71,6 +79,8 @@ pub fn encode(frame: &Frame, out: &mut BytesMut) {
         Frame::MergeReply(reply) => {
             protobuf(kind::MERGE_REPLY, &proto::MergeReply::from(reply), out);
         }
+        Frame::AdminAsk(document) => packed(kind::ADMIN_ASK, document, out),
+        Frame::AdminAnswer(document) => packed(kind::ADMIN_ANSWER, document, out),
     }
 }
 
@@ -96,6 +106,14 @@ pub fn decode(kind: u8, body: Bytes) -> Result<Frame, WireError> {
         kind::REPLIES => Frame::Replies(Replies::from_body(body)),
         kind::MERGE => Frame::Merge(parse::<proto::Merge>(kind, body)?.try_into()?),
         kind::MERGE_REPLY => Frame::MergeReply(parse::<proto::MergeReply>(kind, body)?.try_into()?),
+        kind::ADMIN_ASK => {
+            bounds::bytes("ask", body.len(), 1, MAX_ASK_BYTES)?;
+            Frame::AdminAsk(body)
+        }
+        kind::ADMIN_ANSWER => {
+            bounds::bytes("answer", body.len(), 1, MAX_ANSWER_BYTES)?;
+            Frame::AdminAnswer(body)
+        }
         kind => return Err(WireError::Kind { kind }),
     })
 }
@@ -104,7 +122,8 @@ pub fn decode(kind: u8, body: Bytes) -> Result<Frame, WireError> {
 ///
 /// `None` while the frame is incomplete; `buffer` is then as it was. `max_body` is
 /// [`MAX_HELLO_BYTES`](super::MAX_HELLO_BYTES) until the handshake is over, then
-/// `Bounds::max_piece_bytes` + [`BODY_SLACK_BYTES`].
+/// `Bounds::max_piece_bytes` + [`BODY_SLACK_BYTES`], and on the admin lane [`MAX_ASK_BYTES`] or
+/// [`MAX_ANSWER_BYTES`].
 ///
 /// # Errors
 ///

@@ -618,6 +618,8 @@ pub enum Kind {
     Member = 0,
     Joiner = 1,
     Client = 2,
+    /// No peer: somebody who asks over the lane of that name.
+    Admin = 3,
 }
 impl Kind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -629,6 +631,7 @@ impl Kind {
             Self::Member => "KIND_MEMBER",
             Self::Joiner => "KIND_JOINER",
             Self::Client => "KIND_CLIENT",
+            Self::Admin => "KIND_ADMIN",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -637,6 +640,7 @@ impl Kind {
             "KIND_MEMBER" => Some(Self::Member),
             "KIND_JOINER" => Some(Self::Joiner),
             "KIND_CLIENT" => Some(Self::Client),
+            "KIND_ADMIN" => Some(Self::Admin),
             _ => None,
         }
     }
@@ -647,7 +651,7 @@ pub enum Lane {
     Unspecified = 0,
     Control = 1,
     Data = 2,
-    /// 3 is kept free.
+    Admin = 3,
     Calls = 4,
 }
 impl Lane {
@@ -660,6 +664,7 @@ impl Lane {
             Self::Unspecified => "LANE_UNSPECIFIED",
             Self::Control => "LANE_CONTROL",
             Self::Data => "LANE_DATA",
+            Self::Admin => "LANE_ADMIN",
             Self::Calls => "LANE_CALLS",
         }
     }
@@ -669,6 +674,7 @@ impl Lane {
             "LANE_UNSPECIFIED" => Some(Self::Unspecified),
             "LANE_CONTROL" => Some(Self::Control),
             "LANE_DATA" => Some(Self::Data),
+            "LANE_ADMIN" => Some(Self::Admin),
             "LANE_CALLS" => Some(Self::Calls),
             _ => None,
         }

@@ -55,7 +55,7 @@ pub struct Hello {
     pub succession: Succession,
     /// The address at which it is reached; empty if that is for the receiver's settings to say.
     pub address: String,
-    /// Its kind.
+    /// Its kind. Whoever speaks on the admin lane is no peer, and a client here, who may least.
     pub kind: PeerKind,
     /// True if it holds the state of a group.
     pub has_state: bool,
@@ -108,6 +108,7 @@ impl From<&Hello> for proto::Hello {
             Lane::Control => proto::Lane::Control,
             Lane::Data => proto::Lane::Data,
             Lane::Calls => proto::Lane::Calls,
+            Lane::Admin => proto::Lane::Admin,
         };
         let listed = |settings: &[Setting]| {
             let setting = |(field, value): &Setting| proto::Setting {
@@ -131,12 +132,7 @@ impl From<&Hello> for proto::Hello {
             // As of a peer that does not know of ids, where that is what it would say.
             id: Some(hello.id.0).filter(|id| *id != hello.incarnation.0),
             address: hello.address.clone(),
-            kind: match hello.kind {
-                PeerKind::Member => proto::Kind::Member,
-                PeerKind::Joiner => proto::Kind::Joiner,
-                PeerKind::Client => proto::Kind::Client,
-            }
-            .into(),
+            kind: kind(hello).into(),
             has_state: hello.has_state,
             // All that peers know which know no names of starts.
             has_succeeded: hello.succession.succeeded.is_some(),
@@ -160,19 +156,27 @@ impl TryFrom<proto::Hello> for Hello {
             proto::Lane::Control => Lane::Control,
             proto::Lane::Data => Lane::Data,
             proto::Lane::Calls => Lane::Calls,
+            proto::Lane::Admin => Lane::Admin,
         };
         let kind = match hello.kind() {
             proto::Kind::Member => PeerKind::Member,
             proto::Kind::Joiner => PeerKind::Joiner,
-            proto::Kind::Client => PeerKind::Client,
+            proto::Kind::Client | proto::Kind::Admin => PeerKind::Client,
         };
+        let is_admin = lane == Lane::Admin;
+        if is_admin != (hello.kind() == proto::Kind::Admin) {
+            return Err(unlike_its_lane(&hello, is_admin));
+        }
         let listed = |settings: Vec<proto::Setting>| -> Vec<Setting> {
             settings.into_iter().map(|setting| (setting.field, setting.value)).collect()
         };
         let settings = listed(hello.settings);
         let model_settings = listed(hello.model_settings);
         Self::check_settings(&settings, &model_settings)?;
-        bounds::checked_name("group", &hello.group)?;
+        // Whoever asks a peer may not know its group yet.
+        if !(is_admin && hello.group.is_empty()) {
+            bounds::checked_name("group", &hello.group)?;
+        }
         bounds::bytes("tls", hello.tls.len(), 0, MAX_TLS_BYTES)?;
         bounds::count("generations", hello.generations.len(), 0, MAX_GENERATIONS)?;
         let standing = Standing {
@@ -199,6 +203,25 @@ impl TryFrom<proto::Hello> for Hello {
             standing,
         })
     }
+}
+
+/// The kind of the sender, as the wire has it.
+fn kind(hello: &Hello) -> proto::Kind {
+    match hello.kind {
+        _ if hello.lane == Lane::Admin => proto::Kind::Admin,
+        PeerKind::Member => proto::Kind::Member,
+        PeerKind::Joiner => proto::Kind::Joiner,
+        PeerKind::Client => proto::Kind::Client,
+    }
+}
+
+/// A peer on the lane of those who are none, or the other way round.
+fn unlike_its_lane(hello: &proto::Hello, is_admin: bool) -> WireError {
+    let admin = proto::Kind::Admin as u64;
+    let [min, max] = if is_admin { [admin, admin] } else { [0, admin - 1] };
+    // Its own accessor has read it as one of these.
+    let value = hello.kind() as u64;
+    WireError::Value { field: "kind", value, min, max }
 }
 
 /// The field of a [`Refuse`] on an open connection that says no more than goodbye.

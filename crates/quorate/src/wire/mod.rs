@@ -6,6 +6,7 @@
 //!                           3 Message                      the protocol         protobuf
 //!                           4 Calls    5 Replies           the hot path         packed
 //!                           6 Merge    7 MergeReply        relaxed peers        protobuf
+//!                          12 AdminAsk 13 AdminAnswer      the admin lane       JSON
 //! ```
 //!
 //! [`split`] takes whole frames off a buffer, [`decode`] reads their bodies, [`encode`] writes
@@ -45,8 +46,8 @@ pub(crate) mod tests;
 pub use self::calls::Calls;
 pub use self::replies::Replies;
 pub use bounds::{
-    MAX_GROUP_TIME, MAX_LISTED, MAX_MODEL_SETTINGS, MAX_RECORD_KEY_BYTES, MAX_SETTING_BYTES,
-    MAX_SETTINGS,
+    MAX_ANSWER_BYTES, MAX_ASK_BYTES, MAX_GROUP_TIME, MAX_LISTED, MAX_MODEL_SETTINGS,
+    MAX_RECORD_KEY_BYTES, MAX_SETTING_BYTES, MAX_SETTINGS,
 };
 pub use error::{ProtobufError, WireError};
 pub use frame::{

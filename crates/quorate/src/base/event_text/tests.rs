@@ -387,7 +387,16 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
             "full: new keys are refused at 10 of 10 cells, 100 of 100 bytes; raise the bound, \
              or see which keys they are",
         ),
-        (Event::SwitchAborted { to: peer }, Warn, "b did not take over: the switch was given up"),
+        (
+            Event::SwitchAborted { to: peer.clone() },
+            Warn,
+            "b did not take over: the switch was given up",
+        ),
+        (
+            Event::AdminActed { by: "alice".into(), what: "forget b".to_owned() },
+            Info,
+            "alice has this peer do this: forget b",
+        ),
     ]
 }
 
@@ -461,6 +470,7 @@ fn the_name_of_an_event_is_that_of_its_json() {
         StoreNearlyFull,
         StoreFull,
         SwitchAborted,
+        AdminActed,
     ];
     let mut names = std::collections::BTreeSet::new();
     for (event, _, _) in samples() {

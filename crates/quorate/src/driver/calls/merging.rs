@@ -3,8 +3,8 @@
 
 use crate::base::event::Event;
 use crate::base::id::{PeerStart, Time};
+use crate::base::told::printable;
 use crate::driver::event_loop::EventLoop;
-use crate::driver::links::settings::printable;
 use crate::driver::shared::Shared;
 use crate::protocol::io::Route;
 use crate::protocol::message::Lane;

@@ -11,6 +11,9 @@
 //! A guest that is let in has a place for each lane: many that have one lane each would be of no
 //! use.
 //!
+//! Who asks and gives orders is neither: there are a few of them at a time, whoever is connected
+//! beside, for that is when an operator is needed.
+//!
 //! ```text
 //!   max_connections
 //!   |<-- guests -->|<-- handshakes from anywhere -->|<-- addresses of members -->|
@@ -41,6 +44,9 @@ const HOSTS_OF_SITE: usize = 2;
 /// Places that are kept for members: each of them takes four at most while it reconnects. No more
 /// than a quarter of all.
 const FOR_MEMBERS: usize = 4 * MAX_MEMBERS;
+/// Connections over which people and tools ask, at most. They take places that are otherwise for
+/// handshakes, and at most half of those.
+const MAX_ADMINS: usize = 8;
 /// The part of the files that this process may open which connections may take.
 const PART_OF_FILES: usize = 2;
 
@@ -52,6 +58,8 @@ pub(in crate::driver) struct Admission {
     for_members: Counts,
     /// The most that guests have.
     max_guests: usize,
+    /// The most of the admin lane.
+    max_admins: usize,
     max_per_host: usize,
     state: Mutex<State>,
     /// Says when those that were turned away are told of.
@@ -66,6 +74,8 @@ struct Counts {
     shaking: usize,
     /// Those of guests: their handshake is over.
     guests: usize,
+    /// Those of the admin lane: their handshake is over.
+    admins: usize,
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +102,8 @@ pub(in crate::driver) enum Full {
     HandshakesPerAddress { count: usize },
     #[error("{max} of clients and others that are no members are open, and more only for members")]
     Guests { max: usize },
+    #[error("{max} of the admin lane are open")]
+    Admins { max: usize },
 }
 
 impl Admission {
@@ -111,7 +123,7 @@ impl Admission {
         let most = files.map_or(usize::MAX, |files| (files / PART_OF_FILES).max(1));
         let open = bounds.max_connections.min(most);
         let shaking = bounds.max_handshakes;
-        let max = Counts { open, shaking, guests: 0 };
+        let max = Counts { open, shaking, ..Counts::default() };
         let kept = |places: usize| FOR_MEMBERS.min(places / 4);
         let for_members =
             Counts { open: kept(max.open), shaking: kept(max.shaking), ..Counts::default() };
@@ -119,6 +131,7 @@ impl Admission {
         Self {
             max,
             max_guests: max.open - for_members.open - for_handshakes,
+            max_admins: (for_handshakes / 2).clamp(1, MAX_ADMINS),
             for_members,
             max_per_host: bounds.max_connections_per_address,
             state: Mutex::default(),
@@ -164,7 +177,8 @@ impl Admission {
         let open = self.max.open - kept.open;
         let shaking = self.max.shaking - kept.shaking;
         // Members that are here already take none of the places for finding out who is one.
-        if state.all.guests + state.all.shaking >= open || state.all.open >= self.max.open {
+        let Counts { shaking: under_way, guests, admins, .. } = state.all;
+        if guests + admins + under_way >= open || state.all.open >= self.max.open {
             return Err(Full::Connections { max: open });
         }
         if state.all.shaking >= shaking {
@@ -188,7 +202,7 @@ impl Admission {
             counts.open += 1;
             counts.shaking += 1;
         });
-        Ok(Admitted { admission: self.clone(), origin, is_shaking: true, guest: None })
+        Ok(Admitted { admission: self.clone(), origin, stage: Stage::Shaking })
     }
 
     /// The bound that a guest would break. One that has a connection may have its other lanes; what
@@ -276,9 +290,32 @@ pub(in crate::driver) struct Taken {
 pub(in crate::driver) struct Admitted {
     admission: Arc<Admission>,
     origin: Origin,
-    is_shaking: bool,
-    /// The guest whose it is, if it is one's.
-    guest: Option<PeerName>,
+    stage: Stage,
+}
+
+/// The thing that a connection is known to be.
+#[derive(Debug)]
+enum Stage {
+    /// Nothing yet: its handshake is not over.
+    Shaking,
+    /// One of a member, or of nobody any more.
+    Plain,
+    /// One of this guest.
+    Guest(PeerName),
+    /// One of the admin lane.
+    Admin,
+}
+
+impl Stage {
+    /// Returns what it counts as, beside being open.
+    fn counts(&self) -> Counts {
+        match self {
+            Self::Shaking => Counts { shaking: 1, ..Counts::default() },
+            Self::Plain => Counts::default(),
+            Self::Guest(_) => Counts { guests: 1, ..Counts::default() },
+            Self::Admin => Counts { admins: 1, ..Counts::default() },
+        }
+    }
 }
 
 impl Admitted {
@@ -289,38 +326,58 @@ impl Admitted {
     ///
     /// The bound that a guest would break: it is to be closed.
     pub(in crate::driver) fn settle(&mut self, guest: Option<&PeerName>) -> Result<(), Full> {
-        if !std::mem::take(&mut self.is_shaking) {
+        if !matches!(self.stage, Stage::Shaking) {
             return Ok(());
         }
-        let admission = &self.admission;
+        let admission = self.admission.clone();
         let mut state = admission.state.lock();
         let full = guest.and_then(|guest| admission.full_for(guest, &state, &self.origin));
-        self.guest = guest.filter(|_| full.is_none()).cloned();
-        let guests = usize::from(self.guest.is_some());
-        if let Some(guest) = &self.guest {
-            state.take(guest);
-        }
-        state.each(&self.origin, |counts| {
-            counts.shaking -= 1;
-            counts.guests += guests;
-        });
+        let stage = match guest.filter(|_| full.is_none()) {
+            Some(guest) => {
+                state.take(guest);
+                Stage::Guest(guest.clone())
+            }
+            None => Stage::Plain,
+        };
+        self.become_one(&mut state, stage);
         full.map_or(Ok(()), Err)
+    }
+
+    /// Notes that it has shown that it may ask and give orders, for which there has to be a place.
+    ///
+    /// # Errors
+    ///
+    /// The bound that it would break: it is to be closed.
+    pub(in crate::driver) fn settle_admin(&mut self) -> Result<(), Full> {
+        let admission = self.admission.clone();
+        let mut state = admission.state.lock();
+        let max = admission.max_admins;
+        let is_full = state.all.admins >= max;
+        self.become_one(&mut state, if is_full { Stage::Plain } else { Stage::Admin });
+        if is_full { Err(Full::Admins { max }) } else { Ok(()) }
+    }
+
+    /// Counts it as something else from now on.
+    fn become_one(&mut self, state: &mut State, stage: Stage) {
+        let before = std::mem::replace(&mut self.stage, stage).counts();
+        let after = self.stage.counts();
+        state.each(&self.origin, |counts| {
+            counts.shaking = counts.shaking + after.shaking - before.shaking;
+            counts.guests = counts.guests + after.guests - before.guests;
+            counts.admins = counts.admins + after.admins - before.admins;
+        });
     }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        let shaking = usize::from(self.is_shaking);
-        let guests = usize::from(self.guest.is_some());
-        let mut state = self.admission.state.lock();
-        if let Some(guest) = &self.guest {
+        let admission = self.admission.clone();
+        let mut state = admission.state.lock();
+        if let Stage::Guest(guest) = &self.stage {
             state.give(guest);
         }
-        state.each(&self.origin, |counts| {
-            counts.open -= 1;
-            counts.shaking -= shaking;
-            counts.guests -= guests;
-        });
+        self.become_one(&mut state, Stage::Plain);
+        state.each(&self.origin, |counts| counts.open -= 1);
     }
 }
 

@@ -28,7 +28,7 @@ use crate::wire::{self, BODY_SLACK_BYTES, Frame, WireError, kind};
 
 /// Reads an open connection until it ends.
 pub(in crate::driver) async fn attend(shared: Arc<Shared>, agreed: Agreed, is_dialed: bool) {
-    let Agreed { stream, buffer, hello, reservation } = agreed;
+    let Agreed { stream, buffer, hello, reservation, .. } = agreed;
     shared.compare_rolling(&hello);
     if is_dialed || stream.proof.is_some() {
         shared.roster.meet(&hello.peer, &stream.peer_address);
@@ -341,6 +341,6 @@ impl Attendant<'_> {
 fn max_body(max_piece_bytes: usize, lane: Lane) -> usize {
     match lane {
         Lane::Control => BODY_SLACK_BYTES,
-        Lane::Data | Lane::Calls => max_piece_bytes + BODY_SLACK_BYTES,
+        Lane::Data | Lane::Calls | Lane::Admin => max_piece_bytes + BODY_SLACK_BYTES,
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::base::event::Event;
 use crate::base::id::{PeerKind, PeerName};
-use crate::base::told::MEMBERS;
+use crate::base::told::{MEMBERS, printable};
 use crate::config::STORAGE;
 use crate::driver::links::settings::{rolling, *};
 use crate::driver::shared::Shared;

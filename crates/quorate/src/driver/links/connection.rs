@@ -122,7 +122,7 @@ impl Connection {
         let share = Share::new(buffered.clone());
         let max_bytes = match identity.lane {
             Lane::Control => bounds.max_piece_bytes,
-            Lane::Data | Lane::Calls => max_outbox_bytes(bounds),
+            Lane::Data | Lane::Calls | Lane::Admin => max_outbox_bytes(bounds),
         };
         let state = State {
             outbox: Outbox::new(writer, max_bytes, bounds.max_piece_bytes),

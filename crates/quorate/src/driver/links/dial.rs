@@ -9,6 +9,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::base::id::PeerName;
 use crate::base::telling::Chain;
+use crate::driver::admin::desk::Desk;
+use crate::driver::admin::session::serve;
 use crate::driver::links::admission::{Admitted, Full};
 use crate::driver::links::attendant::attend;
 use crate::driver::links::dial_error::HandshakeError;
@@ -156,7 +158,8 @@ async fn until_linked(shared: &Arc<Shared>, to: &PeerName) {
 }
 
 /// Accepts connections, for ever, and attends to those that are admitted.
-pub(in crate::driver) async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
+pub(in crate::driver) async fn accept(mut listener: Box<dyn Listener>, desk: Desk) {
+    let shared = desk.shared().clone();
     let mut connections = JoinSet::new();
     let mut failures = Pacer::default();
     loop {
@@ -166,7 +169,7 @@ pub(in crate::driver) async fn accept(shared: Arc<Shared>, mut listener: Box<dyn
             incoming = listener.accept() => match incoming {
                 Ok(incoming) => match admit(&shared, &incoming.peer_address) {
                     Ok(admitted) => {
-                        connections.spawn(welcome(shared.clone(), incoming, admitted));
+                        connections.spawn(welcome(desk.clone(), incoming, admitted));
                     }
                     Err(full) => turn_away(&shared, &incoming.peer_address, full),
                 },
@@ -202,7 +205,8 @@ fn turn_away(shared: &Shared, address: &str, full: Full) {
     }
 }
 
-async fn welcome(shared: Arc<Shared>, incoming: Incoming, mut admitted: Admitted) {
+async fn welcome(desk: Desk, incoming: Incoming, mut admitted: Admitted) {
+    let shared = desk.shared().clone();
     let address = incoming.peer_address;
     let name = shared.name().clone();
     let deadline = Instant::now() + shared.handshake_timeout();
@@ -223,7 +227,10 @@ async fn welcome(shared: Arc<Shared>, incoming: Incoming, mut admitted: Admitted
         }
     };
     match shake(&shared, stream, Side::Acceptor, deadline, Some(&mut admitted)).await {
-        Ok(agreed) => attend(shared, agreed, false).await,
+        Ok(agreed) => match agreed.role {
+            Some(role) => serve(desk, agreed, role).await,
+            None => attend(shared, agreed, false).await,
+        },
         Err(HandshakeError::Full(full)) => turn_away(&shared, &address, full),
         Err(error) => {
             tracing::debug!(

@@ -24,17 +24,18 @@ use tokio::time::Instant;
 
 use crate::base::event::RefusedBy;
 use crate::base::id::{Incarnation, PeerKind, PeerName};
-use crate::base::told::HOLDER;
+use crate::base::told::{HOLDER, printable};
+use crate::driver::admin::role::Role;
 use crate::driver::links::admission::Admitted;
 use crate::driver::links::comparison;
 use crate::driver::links::dial_error::HandshakeError;
 use crate::driver::links::refusals::Refusal;
 use crate::driver::links::registry::Reservation;
 use crate::driver::links::roster::STRANGER;
-use crate::driver::links::settings::{Difference, TLS, printable};
+use crate::driver::links::settings::{Difference, TLS};
 use crate::driver::shared::Shared;
 use crate::protocol::Standing;
-use crate::protocol::io::CHANGES_VERSION;
+use crate::protocol::io::{ADMIN_VERSION, CHANGES_VERSION};
 use crate::protocol::message::Lane;
 use crate::transport::{self, Protection, Stream, Tls, host};
 use crate::wire::{self, Frame, Hello, MAX_HELLO_BYTES, MIN_PROTOCOL_VERSION, Refuse, kind};
@@ -86,8 +87,11 @@ pub(in crate::driver) struct Agreed {
     /// The bytes that have come after the handshake.
     pub(in crate::driver) buffer: BytesMut,
     pub(in crate::driver) hello: Hello,
-    /// Of the name; a connection that was dialed for calls holds none.
+    /// Of the name; a connection that was dialed for calls holds none, nor does one of the admin
+    /// lane.
     pub(in crate::driver) reservation: Option<Reservation>,
+    /// What the other end may ask, on the admin lane.
+    pub(in crate::driver) role: Option<Role>,
 }
 
 /// Does the handshake of a new connection until its deadline. One that has come in has been
@@ -104,12 +108,12 @@ pub(in crate::driver) async fn shake(
     shaken.unwrap_or(Err(HandshakeError::Timeout))
 }
 
-struct Handshake<'a> {
-    shared: &'a Arc<Shared>,
-    stream: Stream,
-    buffer: BytesMut,
+pub(super) struct Handshake<'a> {
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) stream: Stream,
+    pub(super) buffer: BytesMut,
     /// Its place here, if it has come in.
-    admitted: Option<&'a mut Admitted>,
+    pub(super) admitted: Option<&'a mut Admitted>,
 }
 
 impl Handshake<'_> {
@@ -122,6 +126,9 @@ impl Handshake<'_> {
             }
             Side::Acceptor => {
                 let hello = self.receive_hello(&side).await?;
+                if hello.lane == Lane::Admin {
+                    return self.let_ask(hello).await;
+                }
                 let own = self.hello(hello.lane, None);
                 self.send(&[Frame::Hello(own)]).await?;
                 hello
@@ -150,7 +157,7 @@ impl Handshake<'_> {
         sent?;
         self.forget_refusals(&hello);
         let Self { stream, buffer, .. } = self;
-        Ok(Agreed { stream, buffer, hello, reservation })
+        Ok(Agreed { stream, buffer, hello, reservation, role: None })
     }
 
     /// Returns true if this end looks for another than this peer: it may be anybody where the name
@@ -254,7 +261,7 @@ impl Handshake<'_> {
         }
     }
 
-    fn hello(&self, lane: Lane, to: Option<PeerName>) -> Hello {
+    pub(super) fn hello(&self, lane: Lane, to: Option<PeerName>) -> Hello {
         let shared = self.shared;
         // One of the first version says nothing of this.
         let is_new = shared.version >= CHANGES_VERSION;
@@ -279,7 +286,7 @@ impl Handshake<'_> {
         }
     }
 
-    async fn send(&mut self, frames: &[Frame]) -> io::Result<()> {
+    pub(super) async fn send(&mut self, frames: &[Frame]) -> io::Result<()> {
         let mut bytes = BytesMut::new();
         for frame in frames {
             wire::encode(frame, &mut bytes);
@@ -288,7 +295,7 @@ impl Handshake<'_> {
         self.stream.writer.flush().await
     }
 
-    async fn receive(&mut self) -> Result<(u8, Bytes), HandshakeError> {
+    pub(super) async fn receive(&mut self) -> Result<(u8, Bytes), HandshakeError> {
         loop {
             if self.is_tls() {
                 return Err(self.refuse_tls().await);
@@ -327,6 +334,11 @@ impl Handshake<'_> {
     async fn receive_hello(&mut self, side: &Side) -> Result<Hello, HandshakeError> {
         let (kind, body) = self.receive().await?;
         match wire::decode(kind, body)? {
+            // It is no peer, and shows in another way that it may ask.
+            Frame::Hello(hello) if hello.lane == Lane::Admin => match side {
+                Side::Acceptor if self.shared.version >= ADMIN_VERSION => Ok(hello),
+                _ => Err(HandshakeError::Unexpected { kind }),
+            },
             Frame::Hello(hello) => {
                 // Whoever is not whom it says to be is told nothing of this group.
                 let proven = self.check_proof(side, &hello).await;
@@ -423,7 +435,7 @@ impl Handshake<'_> {
     }
 
     /// Says why, and closes.
-    async fn part(&mut self, refuse: Refuse) {
+    pub(super) async fn part(&mut self, refuse: Refuse) {
         // Whether the other side hears why makes no difference here.
         let _ = self.send(&[Frame::Refuse(refuse)]).await;
         let _ = self.stream.writer.shutdown().await;

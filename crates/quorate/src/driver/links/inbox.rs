@@ -73,7 +73,7 @@ impl Inboxes {
     pub(in crate::driver) fn of(&self, lane: Lane) -> &Inbox {
         match lane {
             Lane::Control => &self.control,
-            Lane::Data | Lane::Calls => &self.data,
+            Lane::Data | Lane::Calls | Lane::Admin => &self.data,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod addresses;
 pub(super) mod admission;
+pub(super) mod asking;
 pub(super) mod attendance;
 pub(super) mod attendant;
 pub(super) mod buffered;

@@ -8,9 +8,9 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::base::id::PeerName;
-use crate::base::told::difference;
+use crate::base::told::{difference, printable};
 use crate::driver::links::dial_error::{DialError, HandshakeError};
-use crate::driver::links::settings::{TLS, printable};
+use crate::driver::links::settings::TLS;
 use crate::transport::Unwanted;
 
 /// Peers of which a failure is kept. No more than a group has members are dialed, and those that a

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::base::id::{Incarnation, PeerName};
+use crate::base::told::printable;
 use crate::config::ConfigError;
 use crate::wire::{MAX_MODEL_SETTINGS, MAX_SETTING_BYTES};
 
@@ -110,11 +111,6 @@ pub(in crate::driver) fn rolling(
         (theirs != ours).then(|| Difference::new(field, ours, printable(theirs)))
     });
     differing.collect()
-}
-
-/// Text of a peer, for logs and status pages.
-pub(in crate::driver) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -190,6 +190,11 @@ impl Events {
         self.lagged
     }
 
+    /// The number of the last event that it does not read any more.
+    pub(in crate::driver) fn after(&self) -> u64 {
+        self.next - 1
+    }
+
     fn take(&mut self) -> Option<NumberedEvent> {
         let event = self.ring.lock().first_from(self.next)?.clone();
         self.lagged += event.number - self.next;

@@ -9,7 +9,7 @@ use tracing::{Level, event};
 use crate::base::event::Event;
 use crate::base::event_text::Severity;
 use crate::base::id::{Ballot, PeerName};
-use crate::driver::links::settings::printable;
+use crate::base::told::printable;
 
 /// The target of records of a peer's start and end, and of what it waits for.
 pub(crate) const PEER: &str = "quorate";
@@ -19,6 +19,8 @@ pub(crate) const EVENT: &str = "quorate::event";
 pub(crate) const LINKS: &str = "quorate::links";
 /// The target of records of files.
 pub(crate) const STORAGE: &str = "quorate::storage";
+/// The target of records of what somebody has a peer do over the admin lane.
+pub(crate) const ADMIN: &str = "quorate::admin";
 /// The target of spans around calls that cross from one peer to another.
 pub(crate) const CALLS: &str = "quorate::calls";
 

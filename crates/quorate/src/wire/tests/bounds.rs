@@ -14,9 +14,9 @@ use crate::protocol::message::{Lane, Message};
 use crate::state::{MAX_HISTORY, MAX_REMOVED};
 use crate::wire::generated::message::Kind;
 use crate::wire::{
-    Frame, Hello, MAX_GROUP_TIME, MAX_HELLO_BYTES, MAX_LISTED, MAX_MODEL_SETTINGS,
-    MAX_RECORD_KEY_BYTES, MAX_SETTING_BYTES, MAX_SETTINGS, Refuse, WireError, calls, decode,
-    generated as proto, kind, replies, split,
+    Frame, Hello, MAX_ANSWER_BYTES, MAX_ASK_BYTES, MAX_GROUP_TIME, MAX_HELLO_BYTES, MAX_LISTED,
+    MAX_MODEL_SETTINGS, MAX_RECORD_KEY_BYTES, MAX_SETTING_BYTES, MAX_SETTINGS, Refuse, WireError,
+    calls, decode, generated as proto, kind, replies, split,
 };
 
 fn read(kind: u8, message: &impl prost::Message) -> Result<Frame, WireError> {
@@ -260,7 +260,7 @@ fn numbers_have_ranges() {
         let error = WireError::Bytes { field: "group id", bytes, min: 16, max: 16 };
         assert_eq!(read_message(Kind::Follow(follow)), Err(error));
     }
-    for lane in [0, 3, -1] {
+    for lane in [0, 3, 5, -1] {
         assert!(read(kind::HELLO, &proto::Hello { lane, ..hello() }).is_err(), "lane {lane}");
     }
     for campaign in [0, 3, -1] {
@@ -272,6 +272,43 @@ fn numbers_have_ranges() {
         };
         assert!(read_message(Kind::Vote(request)).is_err(), "campaign {campaign}");
     }
+}
+
+/// Nobody is taken for a peer who is none, nor the other way round.
+#[test]
+fn the_admin_lane_is_of_those_who_are_no_peers() {
+    let admin = proto::Kind::Admin;
+    let on = |lane: proto::Lane, kind: proto::Kind, group: &str| {
+        let group = group.to_owned();
+        let hello = proto::Hello { lane: lane.into(), kind: kind.into(), group, ..hello() };
+        read(kind::HELLO, &hello)
+    };
+    for lane in [proto::Lane::Control, proto::Lane::Data, proto::Lane::Calls] {
+        let error = WireError::Value { field: "kind", value: 3, min: 0, max: 2 };
+        assert_eq!(on(lane, admin, "g"), Err(error));
+        assert!(on(lane, proto::Kind::Client, "").is_err(), "a peer names its group");
+    }
+    for (kind, value) in [(proto::Kind::Member, 0), (proto::Kind::Client, 2)] {
+        let error = WireError::Value { field: "kind", value, min: 3, max: 3 };
+        assert_eq!(on(proto::Lane::Admin, kind, "g"), Err(error));
+    }
+    for group in ["g", ""] {
+        let Ok(Frame::Hello(hello)) = on(proto::Lane::Admin, admin, group) else {
+            panic!("it may ask")
+        };
+        assert_eq!((hello.lane, hello.kind), (Lane::Admin, PeerKind::Client));
+        assert_eq!(hello.group, group);
+    }
+}
+
+#[test]
+fn documents_have_bounds() {
+    for (kind, max) in [(kind::ADMIN_ASK, MAX_ASK_BYTES), (kind::ADMIN_ANSWER, MAX_ANSWER_BYTES)] {
+        assert!(decode(kind, Bytes::from(vec![b' '; max])).is_ok());
+        assert!(decode(kind, Bytes::from(vec![b' '; max + 1])).is_err());
+        assert!(decode(kind, Bytes::new()).is_err());
+    }
+    assert_eq!([MAX_ASK_BYTES, MAX_ANSWER_BYTES], [65_536, 1_048_576], "as docs/wire.md says");
 }
 
 #[test]

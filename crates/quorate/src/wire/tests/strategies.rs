@@ -43,6 +43,8 @@ pub(super) fn frame() -> BoxedStrategy<Frame> {
         1 => vec(reply(), 0..9).prop_map(|replies| Frame::Replies(packed_replies(&replies))),
         1 => merge().prop_map(Frame::Merge),
         1 => merge_reply().prop_map(Frame::MergeReply),
+        1 => document().prop_map(Frame::AdminAsk),
+        1 => document().prop_map(Frame::AdminAnswer),
     ]
     .boxed()
 }
@@ -201,7 +203,7 @@ fn hello() -> BoxedStrategy<Hello> {
     (
         (any::<u32>(), any::<u32>()),
         (name(), peer(), incarnation(), option::of(peer())),
-        prop_oneof![Just(Lane::Control), Just(Lane::Data)],
+        prop_oneof![Just(Lane::Control), Just(Lane::Data), Just(Lane::Calls), Just(Lane::Admin)],
         (
             vec((".{0,20}", ".{0,20}"), 0..=MAX_SETTINGS - MAX_MODEL_SETTINGS),
             vec((".{0,20}", ".{0,20}"), 0..=MAX_MODEL_SETTINGS),
@@ -218,7 +220,8 @@ fn hello() -> BoxedStrategy<Hello> {
             },
             tls: ["", "off", "required"][numbers.0 as usize % 3].to_owned(),
             versions: (versions.0.min(versions.1).max(1), versions.0.max(versions.1).max(1)),
-            group: names.0,
+            // Whoever asks a peer need not know its group.
+            group: if lane == Lane::Admin && numbers.1 & 1 == 1 { String::new() } else { names.0 },
             peer: names.1,
             incarnation: names.2,
             lane,
@@ -229,7 +232,7 @@ fn hello() -> BoxedStrategy<Hello> {
             model_settings: settings.1,
             id: end.0,
             address: end.1,
-            kind: end.2,
+            kind: if lane == Lane::Admin { PeerKind::Client } else { end.2 },
         })
         .boxed()
 }
@@ -239,6 +242,11 @@ fn standing() -> BoxedStrategy<Standing> {
     (position(), generations)
         .prop_map(|(position, generations)| Standing { position, generations })
         .boxed()
+}
+
+/// What is said on the admin lane, which is read elsewhere.
+fn document() -> BoxedStrategy<Bytes> {
+    vec(any::<u8>(), 1..200).prop_map(Bytes::from).boxed()
 }
 
 fn refuse() -> BoxedStrategy<Refuse> {

@@ -1,0 +1,53 @@
+//! Asking a peer, and giving it orders, over its own port: the client's side of the admin lane, and
+//! what a crate implements to answer asks of its own.
+//!
+//! Every peer that listens answers whoever may ask it, by one JSON document for each ask
+//! ([docs/wire.md], section 8). Over TLS a certificate says who may: one with the URI
+//! `quorate-admin:NAME` changes the group, one with `quorate-viewer:NAME` looks. In plain text
+//! anybody may who is on the same machine, and nobody else.
+//! [`PeerBuilder::no_admin`](crate::PeerBuilder::no_admin) closes the lane.
+//!
+//! | ask | answer | |
+//! |---|---|---|
+//! | `{"ask":"status"}` | [`Status`](crate::Status) | looks |
+//! | `{"ask":"events","since":0}` | `{"events","next","missed","incarnation"}` | looks |
+//! | `{"ask":"stats"}` | [`PeerStats`](crate::PeerStats) | looks |
+//! | `{"ask":"switch","to":"b"}` | `{"primary":"b"}` | acts |
+//! | `{"ask":"leave"}` | `{"left":"a"}` | acts |
+//! | `{"ask":"forget","peer":"c"}` | `{"forgotten":"c"}` | acts |
+//! | `{"ask":"priority","priority":10}` | `{"priority":10}` | acts |
+//! | `{"ask":"found"}` | `{"founding":true}` | acts |
+//!
+//! # Examples
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use quorate::admin::{AdminError, Ask, Client};
+//! use quorate::transport::Tcp;
+//!
+//! async fn primary(address: &str) -> Result<String, AdminError> {
+//!     let mut client = Client::connect(Arc::new(Tcp::default()), address, "alice", "").await?;
+//!     let status = client.ask(&Ask::Status).await?;
+//!     Ok(status["primary"].to_string())
+//! }
+//! ```
+//!
+//! [docs/wire.md]: https://github.com/quorate/quorate/blob/main/docs/wire.md
+
+mod answer;
+mod ask;
+mod client;
+mod document;
+mod error;
+mod responder;
+
+pub use answer::{Effect, Refused};
+pub use ask::{Access, Ask, MAX_WAIT};
+pub use client::Client;
+pub use error::AdminError;
+pub use responder::Responder;
+
+pub(crate) use answer::Answer;
+pub(crate) use document::Document;
+pub(crate) use responder::Responders;

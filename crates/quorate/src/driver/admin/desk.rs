@@ -1,0 +1,183 @@
+//! Asks answered: what is the peer's own here, and what is not by whoever has said so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::admin::{Access, Ask, Document, Refused, Responder};
+use crate::base::error::NoPrimaryReason;
+use crate::base::told::printable;
+use crate::driver::report::events::NumberedEvent;
+use crate::driver::report::status::Status;
+use crate::driver::shared::Shared;
+use crate::wire::MAX_ANSWER_BYTES;
+
+/// The part of an answer that lists may take: what is around them fits into the rest.
+const MAX_LIST_BYTES: usize = MAX_ANSWER_BYTES / 8 * 7;
+
+/// The place where a peer answers.
+#[derive(Clone)]
+pub(in crate::driver) struct Desk {
+    shared: Arc<Shared>,
+    status: watch::Receiver<Arc<Status>>,
+}
+
+/// An ask that is understood.
+pub(super) enum Understood {
+    /// One of the peer's own.
+    Own(Ask),
+    /// One of somebody else's, by its name there.
+    Others { responder: Arc<dyn Responder>, name: String, fields: Map<String, Value> },
+}
+
+impl Desk {
+    pub(in crate::driver) fn new(
+        shared: Arc<Shared>,
+        status: watch::Receiver<Arc<Status>>,
+    ) -> Self {
+        Self { shared, status }
+    }
+
+    pub(in crate::driver) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Reads a document; returns what it asks for, and what that needs.
+    pub(super) fn understand(&self, document: &[u8]) -> Result<(Understood, Access), Refused> {
+        let document = Document::read(document)?;
+        if let Some(ask) = Ask::read(&document) {
+            let ask = ask?;
+            let access = ask.access();
+            return Ok((Understood::Own(ask), access));
+        }
+        let Document { ask, fields } = document;
+        let unknown = || {
+            let detail = format!("{ask:?} is nothing that this peer can be asked for");
+            Refused::new("unknown_ask", detail)
+        };
+        let (responder, name) = self.shared.responders.of(&ask).ok_or_else(unknown)?;
+        let access = responder.access(name, &fields).ok_or_else(unknown)?;
+        let name = name.to_owned();
+        Ok((Understood::Others { responder, name, fields }, access))
+    }
+
+    /// Carries an ask out, by the deadline of this peer.
+    pub(super) async fn carry_out(&self, understood: Understood) -> Result<Value, Refused> {
+        // What waits for the primary ends by the I/O timeout itself, and says more then.
+        let mut deadline = self.shared.group.io_timeout * 2;
+        if let Understood::Own(Ask::Events { wait_ms, .. }) = &understood {
+            deadline += Duration::from_millis(*wait_ms);
+        }
+        let carried_out = timeout(deadline, async {
+            match &understood {
+                Understood::Own(ask) => self.own(ask).await,
+                Understood::Others { responder, name, fields } => {
+                    responder.answer(name, fields).await
+                }
+            }
+        });
+        carried_out.await.unwrap_or_else(|_| {
+            let detail = format!("not done within {deadline:?}: it may be done yet");
+            Err(Refused::new("timed_out", detail).unknown())
+        })
+    }
+
+    async fn own(&self, ask: &Ask) -> Result<Value, Refused> {
+        let shared = &self.shared;
+        let name = shared.name();
+        match ask {
+            Ask::Status => Ok(self.look()),
+            Ask::Events { since, wait_ms } => {
+                Ok(self.events(*since, Duration::from_millis(*wait_ms)).await)
+            }
+            Ask::Stats => Ok(json!(shared.stats())),
+            Ask::Switch { to } => {
+                let primary = shared.switch(Some(to.clone())).await?;
+                Ok(json!({ "primary": primary }))
+            }
+            Ask::Leave => {
+                shared.leave().await?;
+                Ok(json!({ "left": name }))
+            }
+            Ask::Forget { peer } => {
+                shared.forget(peer.clone()).await?;
+                Ok(json!({ "forgotten": peer }))
+            }
+            Ask::Priority { priority } => {
+                self.check_running()?;
+                shared.set_priority(*priority).await;
+                Ok(json!({ "priority": priority }))
+            }
+            Ask::Found => {
+                self.check_running()?;
+                shared.found_new_group().await;
+                Ok(json!({ "founding": true }))
+            }
+        }
+    }
+
+    /// Refuses what would be of no effect at a peer that ends.
+    fn check_running(&self) -> Result<(), Refused> {
+        match self.shared.has_shut_down() {
+            false => Ok(()),
+            true => Err(Refused::new("shutting_down", NoPrimaryReason::ShutDown.to_string())),
+        }
+    }
+
+    /// The status; of a peer with more clients than fit without those.
+    fn look(&self) -> Value {
+        let mut status = Status::clone(&self.status.borrow());
+        status.refresh(&self.shared);
+        let mut shown = json!(status);
+        if shown.to_string().len() > MAX_LIST_BYTES
+            && let Some(Value::Array(peers)) = shown.get_mut("peers")
+        {
+            let all = peers.len();
+            peers.retain(|peer| {
+                let name = peer["name"].as_str().unwrap_or_default();
+                self.shared.roster.is_known(name)
+            });
+            let left_out = all - peers.len();
+            shown["peers_left_out"] = json!(left_out);
+        }
+        shown
+    }
+
+    /// The events after that of a number, as many as fit; waits for one if there is none.
+    async fn events(&self, since: u64, wait: Duration) -> Value {
+        let mut coming = self.shared.events_after(since);
+        // Numbers are of one start: one of an earlier start stands for the newest.
+        let since = coming.after();
+        if self.shared.events_since(since).is_empty() && !wait.is_zero() {
+            // What came is read below, and whatever came with it.
+            let _ = timeout(wait, coming.next()).await;
+        }
+        let events = self.shared.events_since(since);
+        let mut listed = Vec::new();
+        let mut bytes = 0;
+        let mut next = since;
+        for event in &events {
+            let shown = shown(event);
+            bytes += shown.to_string().len() + 1;
+            if bytes > MAX_LIST_BYTES {
+                break;
+            }
+            next = event.number;
+            listed.push(shown);
+        }
+        let missed = next - since - listed.len() as u64;
+        let incarnation = self.shared.start.incarnation;
+        json!({ "events": listed, "next": next, "missed": missed, "incarnation": incarnation })
+    }
+}
+
+/// An event, with what it says to people.
+fn shown(event: &NumberedEvent) -> Value {
+    let mut shown = json!(event);
+    shown["severity"] = json!(event.event.severity());
+    shown["text"] = json!(printable(&event.event.to_string()));
+    shown
+}
