@@ -1,6 +1,7 @@
 //! The handle that an application asks.
 
 pub(crate) mod account;
+mod admin;
 pub(crate) mod ask;
 pub(crate) mod batch;
 pub(crate) mod change;
@@ -15,6 +16,7 @@ pub(crate) mod permit;
 pub(crate) mod permit_guard;
 pub(crate) mod readiness;
 pub(crate) mod reservation;
+mod shown;
 pub(crate) mod wait;
 
 use std::sync::Arc;
@@ -58,7 +60,9 @@ struct Shared {
 }
 
 impl RateLimiter {
-    /// Asks `peer`, which was started with [`Limits::model`] of the same limits.
+    /// Asks `peer`, which was started with [`Limits::model`] of the same limits. From now on the
+    /// peer answers asks about limits over its admin lane ([`quorate::admin`]), like
+    /// `{"ask":"limits.get"}`, by the last limiter that was made for it.
     ///
     /// # Examples
     ///
@@ -72,14 +76,16 @@ impl RateLimiter {
         let shared = Shared { alerts: AlertSender::new(), denials: Denials::new() };
         // One more for limits that come later.
         let counters = Arc::new(Counters::new(limits.iter().count() + 1));
-        Self {
+        let limiter = Self {
             peer,
             code: limits.clone(),
             current,
             shared: Arc::new(shared),
             counters,
             at_capacity: AtCapacity::default(),
-        }
+        };
+        limiter.answer_asks();
+        limiter
     }
 
     /// The peer that is asked.
