@@ -1,7 +1,7 @@
 //! Bodies: JSON objects and nothing else, and times as they stand in them.
 
 use std::error::Error;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
@@ -53,8 +53,4 @@ pub(crate) fn read<T: DeserializeOwned>(body: &[u8], example: &str) -> Result<T,
 
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
-}
-
-pub(crate) fn unix_millis(time: SystemTime) -> Option<u64> {
-    time.duration_since(SystemTime::UNIX_EPOCH).ok().map(millis)
 }

@@ -34,12 +34,11 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use quorate::Basis;
 use quorate_ratelimit::{AcquireError, Decision, Limits};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::body::{Object, millis, read, unix_millis};
+use crate::body::{Object, read};
 use crate::problem::{KIND, Problem, retry_after};
 use crate::service::Service;
 
@@ -242,28 +241,5 @@ pub(crate) fn refused(error: AcquireError, limits: &Limits) -> Problem {
 }
 
 pub(crate) fn described(decision: &Decision) -> Value {
-    json!({
-        "allowed": decision.allowed,
-        "limit": decision.limit,
-        "remaining": decision.remaining,
-        "used": decision.used(),
-        "granted": decision.granted,
-        "counted": decision.counted,
-        "shadow": decision.shadow,
-        "repeated": decision.repeated,
-        "crossed": decision.crossed,
-        "retry_after_ms": decision.retry_after.map(millis),
-        "reset_after_ms": millis(decision.reset_after),
-        "basis": if decision.basis.is_local() { "local" } else { "primary" },
-        "decided_by": decision.decided_by,
-        "since": match decision.basis {
-            Basis::Local { since } => Some(since.0 / 1_000_000),
-            _ => None,
-        },
-        "group_id": decision.group_id,
-        "generation": decision.position.ballot.generation,
-        "term": decision.term,
-        "position": decision.position.sequence,
-        "window": decision.window.and_then(unix_millis),
-    })
+    json!(decision)
 }
