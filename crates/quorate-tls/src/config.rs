@@ -10,6 +10,7 @@ use quorate::transport::{Tcp, Transport};
 use rustls::crypto::CryptoProvider;
 
 use crate::error::CredentialsError;
+use crate::names::Patterns;
 use crate::source::{Place, Source};
 
 /// The library that does the cryptography.
@@ -58,6 +59,8 @@ impl Provider {
 /// | `crl_file` | none | most private CAs issue short-lived certificates instead |
 /// | `watch` | off | an embedder may have a way of its own to notice |
 /// | `exposed_key_allowed` | off | who reads the key can be this peer |
+/// | `admins` | URI `quorate-admin:{peer}` | who gives orders has a certificate that is for that |
+/// | `viewers` | URI `quorate-viewer:{peer}` | and who looks one that is for no more |
 /// | `provider` | aws-lc-rs if that feature is on, else ring | |
 /// | `over` | [`Tcp`] | |
 #[derive(Clone)]
@@ -67,6 +70,8 @@ pub struct TlsConfig {
     pub(crate) stage: Tls,
     pub(crate) names: Vec<String>,
     pub(crate) client_names: Vec<String>,
+    pub(crate) admins: Vec<String>,
+    pub(crate) viewers: Vec<String>,
     pub(crate) watch: Option<Duration>,
     pub(crate) provider: Option<Arc<CryptoProvider>>,
     pub(crate) inner: Option<Arc<dyn Transport>>,
@@ -74,12 +79,14 @@ pub struct TlsConfig {
 
 impl fmt::Debug for TlsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { source, stage, names, client_names, watch, .. } = self;
+        let Self { source, stage, names, client_names, admins, viewers, watch, .. } = self;
         f.debug_struct("TlsConfig")
             .field("source", source)
             .field("stage", stage)
             .field("names", names)
             .field("client_names", client_names)
+            .field("admins", admins)
+            .field("viewers", viewers)
             .field("watch", watch)
             .finish_non_exhaustive()
     }
@@ -129,6 +136,8 @@ impl TlsConfig {
             stage: Tls::default(),
             names: Vec::new(),
             client_names: Vec::new(),
+            admins: Vec::new(),
+            viewers: Vec::new(),
             watch: None,
             provider: None,
             inner: None,
@@ -163,6 +172,34 @@ impl TlsConfig {
     pub fn client_names<P: Into<String>>(mut self, patterns: impl IntoIterator<Item = P>) -> Self {
         self.client_names = patterns.into_iter().map(Into::into).collect();
         self
+    }
+
+    /// Sets the names by which certificates name admins, who give peers orders over their admin
+    /// lane ([`quorate::admin`]), in place of the URI `quorate-admin:` with the admin's name:
+    /// patterns as those of [`TlsConfig::names`], with `{peer}` where that name stands. No other
+    /// role may be able to have the same name, and whoever has one is no member by a DNS name, as of
+    /// [`TlsConfig::client_names`].
+    pub fn admins<P: Into<String>>(mut self, patterns: impl IntoIterator<Item = P>) -> Self {
+        self.admins = patterns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the names by which certificates name viewers, who may look at peers over their admin
+    /// lane and change nothing, in place of the URI `quorate-viewer:` with the viewer's name;
+    /// otherwise as [`TlsConfig::admins`].
+    pub fn viewers<P: Into<String>>(mut self, patterns: impl IntoIterator<Item = P>) -> Self {
+        self.viewers = patterns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The patterns of all names.
+    pub(crate) fn patterns(&self) -> Patterns<'_> {
+        Patterns {
+            members: &self.names,
+            clients: &self.client_names,
+            admins: &self.admins,
+            viewers: &self.viewers,
+        }
     }
 
     /// Adds a PEM file with certificates that were revoked (CRLs, of any of the CAs). It is read

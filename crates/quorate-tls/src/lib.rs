@@ -37,21 +37,24 @@
 //! | a peer that this one knows as a member, `b` | the URI `quorate:b` or the DNS name `b` |
 //! | another member or a joiner, `b` | the URI `quorate:b` |
 //! | a client, `b` | the URI `quorate-client:b` or `quorate:b` |
+//! | an admin, `b` | the URI `quorate-admin:b` |
+//! | a viewer, `b` | the URI `quorate-viewer:b` |
 //!
 //! The second row is stricter because nobody knows such a name yet: under a CA that signs for other
 //! services too, every one of them has some DNS name. Whoever joins at an address and does not know
 //! who is there wants the URI of some member, before it says anything of itself. With
-//! `quorate-client:b` nobody becomes a member: give that to instances that only call the group. The
-//! URIs `quorate-admin:b` and `quorate-viewer:b` are kept for those who command the group or look
-//! at it; they prove no member and no client, and of a certificate with one of these three, in
+//! `quorate-client:b` nobody becomes a member: give that to instances that only call the group.
+//! With `quorate-admin:b` somebody called `b` gives orders to peers over their admin lane
+//! ([`quorate::admin`]), and with `quorate-viewer:b` looks at them; they prove no member and no
+//! client, as nothing of those proves an admin. Of a certificate with one of these three URIs, in
 //! capitals or not, the DNS names count for nothing.
 //!
 //! Give every member's certificate both names, or have [`TlsConfig::names`] put other patterns in
-//! the place of the first two rows, and [`TlsConfig::client_names`] of the third, such as
-//! `{peer}.quota.example`. Whoever has a name that looks like one of a client's patterns is no
-//! member by a DNS name. A peer's name counts to the byte: `B`, `b.` and `quorate:%62` do not
-//! name `b`. Names with a wildcard name nobody, nor do the subject, addresses, or names of other
-//! kinds.
+//! the place of the first two rows, and [`TlsConfig::client_names`], [`TlsConfig::admins`] and
+//! [`TlsConfig::viewers`] of the others, such as `{peer}.quota.example`. Whoever has a name that
+//! looks like one of these others' patterns is no member by a DNS name. A peer's name counts to the
+//! byte: `B`, `b.` and `quorate:%62` do not name `b`. Names with a wildcard name nobody, nor do the
+//! subject, addresses, or names of other kinds.
 //!
 //! Of what an end shows, 8 certificates of 16 KiB together are looked at, and 128 names of its own.
 //! Which of them a trusted CA has signed is found out from that CA down, so that certificates which

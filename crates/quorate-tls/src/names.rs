@@ -155,9 +155,37 @@ enum Role {
     Admin,
     Client,
     Member,
-    /// A client by the URI that is set aside for clients.
-    ReservedClient,
     Viewer,
+}
+
+/// A pattern and what it makes of whoever it names.
+struct Made<'a> {
+    role: Role,
+    pattern: &'a Pattern,
+    /// True of the URI that is set aside for the role, whatever else those are named by.
+    is_reserved: bool,
+}
+
+impl Made<'_> {
+    /// Returns true if some name is this pattern's of one peer or role and the other's of another.
+    fn clashes(&self, other: &Made<'_>) -> bool {
+        let (one, another) = (self.pattern, other.pattern);
+        if self.role != other.role {
+            // What differs in capitals only is too near to be two roles.
+            return one.takes_for_another(another, <[u8]>::eq_ignore_ascii_case);
+        }
+        let are_given = !self.is_reserved && !other.is_reserved;
+        are_given && one != another && one.takes_for_another(another, one.equality())
+    }
+}
+
+/// Patterns as they are written; by default where there are none.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Patterns<'a> {
+    pub(crate) members: &'a [String],
+    pub(crate) clients: &'a [String],
+    pub(crate) admins: &'a [String],
+    pub(crate) viewers: &'a [String],
 }
 
 /// The patterns of names, for each thing that a peer can be to the group.
@@ -174,21 +202,21 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// Makes the names of the crate's documentation; by default where there are no patterns of
-    /// members, or of clients.
-    pub(crate) fn of(members: &[String], clients: &[String]) -> Result<Self, CredentialsError> {
+    /// Makes the names of the crate's documentation.
+    pub(crate) fn of(patterns: Patterns<'_>) -> Result<Self, CredentialsError> {
         let uri = Pattern::uri(MEMBER);
         let dns = Pattern { before: String::new(), after: String::new(), is_uri: false };
-        let (members, joiners) = match members {
+        let (members, joiners) = match patterns.members {
             [] => (vec![uri.clone(), dns], vec![uri]),
             given => (Pattern::parse_all(given)?, Pattern::parse_all(given)?),
         };
-        let clients = match clients {
-            [] => vec![Pattern::uri(CLIENT)],
-            given => Pattern::parse_all(given)?,
+        let or_reserved = |given: &[String], reserved: &str| match given {
+            [] => Ok(vec![Pattern::uri(reserved)]),
+            given => Pattern::parse_all(given),
         };
-        let admins = vec![Pattern::uri(ADMIN)];
-        let viewers = vec![Pattern::uri(VIEWER)];
+        let clients = or_reserved(patterns.clients, CLIENT)?;
+        let admins = or_reserved(patterns.admins, ADMIN)?;
+        let viewers = or_reserved(patterns.viewers, VIEWER)?;
         let names = Self { members, joiners, clients, admins, viewers };
         names.check()?;
         Ok(names)
@@ -197,32 +225,28 @@ impl Names {
     /// Refuses patterns of which two take one name for two peers, or for two roles.
     fn check(&self) -> Result<(), CredentialsError> {
         let Self { members, clients, admins, viewers, .. } = self;
-        // It makes nobody a member, whatever else clients are named by.
-        let reserved = [Pattern::uri(CLIENT)];
-        let roles: [(Role, &[Pattern]); 5] = [
-            (Role::Member, members),
-            (Role::Client, clients),
-            (Role::Admin, admins),
-            (Role::Viewer, viewers),
-            (Role::ReservedClient, &reserved),
+        let reserved = [CLIENT, ADMIN, VIEWER].map(Pattern::uri);
+        let [of_client, of_admin, of_viewer] = reserved.each_ref().map(std::slice::from_ref);
+        let roles: [(Role, &[Pattern], bool); 7] = [
+            (Role::Member, members, false),
+            (Role::Client, clients, false),
+            (Role::Admin, admins, false),
+            (Role::Viewer, viewers, false),
+            (Role::Client, of_client, true),
+            (Role::Admin, of_admin, true),
+            (Role::Viewer, of_viewer, true),
         ];
-        let all: Vec<(Role, &Pattern)> = roles
+        let all: Vec<Made<'_>> = roles
             .into_iter()
-            .flat_map(|(role, list)| list.iter().map(move |pattern| (role, pattern)))
+            .flat_map(|(role, list, is_reserved)| {
+                list.iter().map(move |pattern| Made { role, pattern, is_reserved })
+            })
             .collect();
-        for (index, (role, one)) in all.iter().enumerate() {
-            let others = all[index + 1..].iter();
-            let mut clashing = others.filter(|(other_role, other)| match (role, other_role) {
-                (role, same) if role == same => {
-                    one != other && one.takes_for_another(other, one.equality())
-                }
-                (Role::Client, Role::ReservedClient) => false,
-                // What differs in capitals only is too near to be two roles.
-                _ => one.takes_for_another(other, <[u8]>::eq_ignore_ascii_case),
-            });
-            if let Some((_, other)) = clashing.next() {
-                let first = one.name(PLACE);
-                let second = other.name(PLACE);
+        for (index, one) in all.iter().enumerate() {
+            let clashing = all[index + 1..].iter().find(|other| one.clashes(other));
+            if let Some(other) = clashing {
+                let first = one.pattern.name(PLACE);
+                let second = other.pattern.name(PLACE);
                 return Err(CredentialsError::PatternsClash { first, second });
             }
         }
@@ -254,7 +278,7 @@ impl Names {
 
     /// Returns true if a certificate's names of the kind that a pattern is for count. Whoever is to
     /// be no member has a DNS name all the same, so a name of a lesser role takes the others' worth
-    /// away; a client's own is worth what it says.
+    /// away; what a name is of that role itself is worth what it says.
     fn counts(&self, pattern: &Pattern, description: &Description) -> bool {
         // Nobody has one of our URIs by chance.
         if pattern.is_uri {
@@ -263,8 +287,9 @@ impl Names {
         if description.uris.iter().any(|uri| is_of_lesser_role(uri)) {
             return false;
         }
-        self.clients.contains(pattern)
-            || !self.clients.iter().any(|client| client.marks(description))
+        let lesser = [&self.clients, &self.admins, &self.viewers];
+        let mut others = lesser.into_iter().filter(|role| !role.contains(pattern)).flatten();
+        !others.any(|other| other.marks(description))
     }
 
     /// Says what a certificate needs to prove the claim. It says of a member what it says of who is
@@ -321,8 +346,16 @@ mod tests {
         [Claim::Member(&peer), Claim::Joiner(&peer)].map(|claim| names.prove(&described, claim))
     }
 
+    fn of(members: &[String], clients: &[String]) -> Result<Names, CredentialsError> {
+        Names::of(Patterns { members, clients, ..Patterns::default() })
+    }
+
+    fn owned(list: &[&str]) -> Vec<String> {
+        list.iter().map(|one| (*one).to_owned()).collect()
+    }
+
     fn default() -> Names {
-        Names::of(&[], &[]).expect("usable")
+        of(&[], &[]).expect("usable")
     }
 
     /// The roles of a peer that a certificate proves.
@@ -411,7 +444,7 @@ mod tests {
     #[test]
     fn around_the_name_a_pattern_counts_as_its_kind_of_name_does() {
         let patterns = ["{peer}.Quota.example", "spiffe://Example.org/{peer}"];
-        let names = Names::of(&patterns.map(str::to_owned), &[]).expect("usable");
+        let names = of(&patterns.map(str::to_owned), &[]).expect("usable");
         assert_eq!(proves(&names, &["b.quota.EXAMPLE"], "b"), [true, true]);
         assert_eq!(proves(&names, &["spiffe://Example.org/b"], "b"), [true, true]);
         for other in ["B.quota.example", "spiffe://example.org/b", "b.quota.example."] {
@@ -422,7 +455,7 @@ mod tests {
     #[test]
     fn patterns_take_the_place_of_both() {
         let patterns = ["{peer}.quota.example", "spiffe://example.org/quota/{peer}"];
-        let names = Names::of(&patterns.map(str::to_owned), &[]).expect("usable");
+        let names = of(&patterns.map(str::to_owned), &[]).expect("usable");
         assert_eq!(proves(&names, &["b.quota.example"], "b"), [true, true]);
         assert_eq!(proves(&names, &["spiffe://example.org/quota/b"], "b"), [true, true]);
         for other in ["b", "quorate:b", "b.billing.example", "spiffe://example.org/quota/b/x"] {
@@ -477,9 +510,7 @@ mod tests {
             (quota, dns, &["b.quota.example", "web.example"], &["member", "joiner", "client"]),
             (quota, dns, &["b.web.example", "quorate-viewer:b"], &["viewer"]),
         ] {
-            let owned =
-                |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
-            let names = Names::of(&owned(members), &owned(clients)).expect("usable");
+            let names = of(&owned(members), &owned(clients)).expect("usable");
             let found = roles(&names, certificate, "b");
             assert_eq!(found, expected, "{members:?} {clients:?} {certificate:?}");
             let is_some_member = names.prove_some_member(&described(certificate));
@@ -488,16 +519,74 @@ mod tests {
     }
 
     #[test]
+    fn whoever_gives_orders_or_looks_is_named_by_patterns_of_their_own() {
+        let names = |members: &[&str], admins: &[&str], viewers: &[&str]| {
+            let [members, admins, viewers] = [members, admins, viewers].map(owned);
+            let patterns =
+                Patterns { members: &members, admins: &admins, viewers: &viewers, clients: &[] };
+            Names::of(patterns).expect("usable")
+        };
+        let uri = names(&[], &["spiffe://x/ops/{peer}"], &["spiffe://x/look/{peer}"]);
+        let dns =
+            names(&["{peer}.quota.example"], &["{peer}.ops.example"], &["{peer}.look.example"]);
+        for (names, certificate, expected) in [
+            (&uri, &["spiffe://x/ops/b"][..], &["admin"][..]),
+            (&uri, &["spiffe://x/look/b"], &["viewer"]),
+            (&uri, &["spiffe://x/ops/c"], &[]),
+            // The patterns take the place of the URIs, which make nobody a member all the same.
+            (&uri, &["quorate-admin:b", "b"], &[]),
+            (&uri, &["quorate-viewer:b"], &[]),
+            (&uri, &["b", "spiffe://x/ops/b"], &["admin"]),
+            (&uri, &["b", "SPIFFE://x/look/c"], &[]),
+            (&uri, &["quorate:b"], &["member", "joiner", "client"]),
+            (&dns, &["b.ops.example"], &["admin"]),
+            (&dns, &["B.OPS.example"], &[]),
+            (&dns, &["b.OPS.example"], &["admin"]),
+            (&dns, &["b.look.example"], &["viewer"]),
+            (&dns, &["*.ops.example"], &[]),
+            (&dns, &["*.ops.example", "b.quota.example"], &[]),
+            (&dns, &["x.b.ops.example"], &[]),
+            (&dns, &["b.quota.example"], &["member", "joiner", "client"]),
+            // Whoever is named as both is neither by names that anybody may have.
+            (&dns, &["b.ops.example", "b.look.example"], &[]),
+            (&dns, &["b.ops.example", "quorate-client:b"], &["client"]),
+        ] {
+            assert_eq!(roles(names, certificate, "b"), expected, "{certificate:?}");
+        }
+        let b = PeerName::from("b");
+        assert_eq!(uri.wanted(Claim::Admin(&b)), "one with the URI spiffe://x/ops/b");
+        let of = |admins: &[&str], viewers: &[&str], members: &[&str]| {
+            let [members, admins, viewers] = [members, admins, viewers].map(owned);
+            let patterns =
+                Patterns { members: &members, admins: &admins, viewers: &viewers, clients: &[] };
+            matches!(Names::of(patterns), Err(CredentialsError::PatternsClash { .. }))
+        };
+        for (admins, viewers, members) in [
+            (&["{peer}"][..], &[][..], &[][..]),
+            (&["{peer}.ops.example"], &[], &[]),
+            (&["quorate:{peer}"], &[], &[]),
+            (&["quorate-client:{peer}"], &[], &[]),
+            (&["quorate-viewer:{peer}"], &[], &[]),
+            (&["spiffe://x/{peer}"], &["SPIFFE://x/{peer}"], &[]),
+            (&["spiffe://x/{peer}"], &["spiffe://x/look-{peer}"], &[]),
+            (&["spiffe://x/{peer}"], &[], &["quorate-admin:{peer}"]),
+            (&[], &["spiffe://x/{peer}"], &["Quorate-Viewer:{peer}"]),
+        ] {
+            assert!(of(admins, viewers, members), "{admins:?} {viewers:?} {members:?}");
+        }
+    }
+
+    #[test]
     fn patterns_of_clients_prove_clients_only_and_those_of_members_both() {
         let names = ["{peer}.quota.example".to_owned()];
         let clients = ["{peer}.web.example".to_owned(), "spiffe://x/web/{peer}".to_owned()];
-        let names = Names::of(&names, &clients).expect("usable");
+        let names = of(&names, &clients).expect("usable");
         let member = ["member", "joiner", "client"];
         assert_eq!(roles(&names, &["b.quota.example"], "b"), member);
         assert_eq!(roles(&names, &["b.web.example"], "b"), ["client"]);
         assert_eq!(roles(&names, &["spiffe://x/web/b"], "b"), ["client"]);
         assert_eq!(roles(&names, &["quorate-client:b"], "b"), [""; 0]);
-        let names = Names::of(&["{peer}".to_owned()], &[]).expect("usable");
+        let names = of(&["{peer}".to_owned()], &[]).expect("usable");
         assert_eq!(roles(&names, &["b"], "b"), member);
         assert_eq!(roles(&names, &["quorate-client:b"], "b"), ["client"]);
         assert_eq!(roles(&names, &["b", "quorate-client:b"], "b"), ["client"]);
@@ -505,11 +594,7 @@ mod tests {
 
     #[test]
     fn patterns_that_take_one_name_for_two_peers_or_roles_are_refused() {
-        let of = |members: &[&str], clients: &[&str]| {
-            let owned =
-                |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
-            Names::of(&owned(members), &owned(clients))
-        };
+        let of = |members: &[&str], clients: &[&str]| of(&owned(members), &owned(clients));
         for (members, clients) in [
             (&["{peer}", "{peer}.quota.example"][..], &[][..]),
             (&["{peer}.example", "{peer}.quota.EXAMPLE"], &[]),
@@ -560,7 +645,7 @@ mod tests {
         for unusable in
             ["", "b", "{peer}{peer}", "{peer}.a b", "*.{peer}", "spiffe://x/ {peer}", "{peer}:x"]
         {
-            let parsed = Names::of(&[unusable.to_owned()], &[]);
+            let parsed = of(&[unusable.to_owned()], &[]);
             assert!(matches!(parsed, Err(CredentialsError::Pattern { .. })), "{unusable}");
         }
     }

@@ -66,6 +66,12 @@ pub struct TlsSettings {
     /// See [`TlsConfig::client_names`]; the default, if it is empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub client_names: Vec<String>,
+    /// See [`TlsConfig::admins`]; the default, if it is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub admins: Vec<String>,
+    /// See [`TlsConfig::viewers`]; the default, if it is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub viewers: Vec<String>,
     /// See [`TlsConfig::crl_file`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub crl_files: Vec<PathBuf>,
@@ -94,6 +100,8 @@ impl TlsSettings {
             stage: Tls::default(),
             names: Vec::new(),
             client_names: Vec::new(),
+            admins: Vec::new(),
+            viewers: Vec::new(),
             crl_files: Vec::new(),
             watch: None,
             exposed_key_allowed: false,
@@ -107,7 +115,9 @@ impl TlsSettings {
         let bare = TlsConfig::from_pem_files(ca, certificate, key)
             .stage(stage)
             .names(names)
-            .client_names(client_names);
+            .client_names(client_names)
+            .admins(self.admins)
+            .viewers(self.viewers);
         let mut config = self.crl_files.into_iter().fold(bare, TlsConfig::crl_file);
         if let Some(interval) = self.watch {
             config = config.watch(interval);
@@ -192,6 +202,7 @@ mod tests {
         let more = format!(
             r#", "stage": "permissive", "names": ["{{peer}}.example"], "watch": "10s",
             "client_names": ["{{peer}}.clients.example"], "crl_files": ["one.crl", "two.crl"],
+            "admins": ["{{peer}}.ops.example"], "viewers": ["x:{{peer}}"],
             "exposed_key_allowed": true, "provider": "{provider}""#
         );
         let settings = read_settings(&more).expect("usable");
@@ -201,6 +212,10 @@ mod tests {
         assert_eq!(config.stage, Tls::Permissive);
         assert_eq!(config.names, ["{peer}.example"]);
         assert_eq!(config.client_names, ["{peer}.clients.example"]);
+        assert_eq!(
+            (&*config.admins, &*config.viewers),
+            (&["{peer}.ops.example".to_owned()][..], &["x:{peer}".to_owned()][..])
+        );
         assert_eq!(config.watch, Some(Duration::from_secs(10)));
         assert_eq!(config.source.crls.len(), 2);
         assert!(config.source.is_exposed_key_allowed);

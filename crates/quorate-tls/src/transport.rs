@@ -117,8 +117,8 @@ impl TlsTransport {
     ) -> Result<Self, CredentialsError> {
         let provider = config.take_provider()?;
         let inner = config.take_inner();
-        let TlsConfig { source, stage, names, client_names, watch, .. } = config;
-        let names = Names::of(&names, &client_names)?;
+        let names = Names::of(config.patterns())?;
+        let TlsConfig { source, stage, watch, .. } = config;
         // Taken first: what changes while it is read is read again.
         let fingerprint = watch.map_or(0, |_| source.fingerprint());
         let current = Credentials::load(&source, &provider)?;

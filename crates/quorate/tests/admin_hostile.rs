@@ -3,17 +3,17 @@
 
 mod support;
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use quorate::Peer;
 use quorate::admin::{AdminError, Ask, Client};
 use quorate::internal::protocol::message::Lane;
 use quorate::internal::wire::{self, Frame, HEADER_BYTES, MAX_ASK_BYTES, kind};
-use quorate::transport::{BoxFuture, InProcess, Incoming, Listener, Stream, Transport};
-use quorate::{Peer, PeerName, Protection};
+use quorate::transport::InProcess;
 use serde_json::{Value, json};
+use support::exposed::Exposed;
 use support::raw::{self, Raw, bytes};
 use support::{LONG, Trio, add, builder};
 use tokio::time::sleep;
@@ -191,49 +191,6 @@ async fn a_dialer_is_no_admin_by_what_it_dials() {
         assert_eq!((kind, rest.len()), (kind::HELLO, length as usize + HEADER_BYTES));
     }
     assert!(peer.status().peers.iter().all(|peer| peer.link == quorate::Link::Down));
-}
-
-/// Plain text over a network of several machines, of which `far` is another one.
-struct Exposed(Arc<dyn Transport>);
-
-struct ExposedListener(Box<dyn Listener>);
-
-impl Listener for ExposedListener {
-    fn accept(&mut self) -> BoxFuture<'_, io::Result<Incoming>> {
-        Box::pin(async move {
-            let Incoming { peer_address, open } = self.0.accept().await?;
-            let open =
-                Box::pin(
-                    async move { Ok(Stream { protection: Protection::Plain, ..open.await? }) },
-                );
-            Ok(Incoming { peer_address, open })
-        })
-    }
-}
-
-impl Transport for Exposed {
-    fn listen<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
-        Box::pin(async move {
-            let listener = self.0.listen(address).await?;
-            Ok(Box::new(ExposedListener(listener)) as Box<dyn Listener>)
-        })
-    }
-
-    fn connect<'a>(
-        &'a self,
-        address: &'a str,
-        to: Option<&'a PeerName>,
-    ) -> BoxFuture<'a, io::Result<Stream>> {
-        self.0.connect(address, to)
-    }
-
-    fn is_private<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<bool>> {
-        let is_private = match address {
-            "lost" => Err(io::Error::other("no such name")),
-            address => Ok(address != "far"),
-        };
-        Box::pin(std::future::ready(is_private))
-    }
 }
 
 /// Whether or not peers may talk in plain text over a network.

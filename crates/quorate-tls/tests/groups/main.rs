@@ -1,5 +1,6 @@
 //! Groups of peers over TLS: changed to it and back, and renewed, under load.
 
+mod admin;
 mod admission;
 #[path = "../../../quorate/tests/support/mod.rs"]
 mod peers;
