@@ -4,6 +4,8 @@
 //!   ca.pem  ca.key     the CA; its key is what makes more certificates later
 //!   a.pem   a.key      of the peer a: the DNS name a, and the URI quorate:a
 //!   w.pem   w.key      of the client w, which can be no member: the URI quorate-client:w
+//!   admin.pem   ..     of who gives peers orders: the URI quorate-admin:admin
+//!   viewer.pem  ..     of who looks at them: the URI quorate-viewer:viewer
 //! ```
 
 use std::fs::{self, OpenOptions};
@@ -41,13 +43,28 @@ pub fn make(dir: &Path, names: &[impl AsRef<str>]) -> io::Result<()> {
 ///
 /// If the folder cannot be written, or its CA cannot be read.
 pub fn make_for_clients(dir: &Path, names: &[impl AsRef<str>]) -> io::Result<()> {
-    make_of(dir, names, client)
+    make_of(dir, names, |name| by_uri("quorate-client", name))
+}
+
+/// The name of who gives peers orders over their admin lane.
+pub const ADMIN: &str = "admin";
+/// The name of who looks at them.
+pub const VIEWER: &str = "viewer";
+
+/// The same for one admin and one viewer.
+///
+/// # Errors
+///
+/// If the folder cannot be written, or its CA cannot be read.
+pub fn make_for_operators(dir: &Path) -> io::Result<()> {
+    make_of(dir, &[ADMIN], |name| by_uri("quorate-admin", name))?;
+    make_of(dir, &[VIEWER], |name| by_uri("quorate-viewer", name))
 }
 
 fn make_of(
     dir: &Path,
     names: &[impl AsRef<str>],
-    params: fn(&str) -> io::Result<CertificateParams>,
+    params: impl Fn(&str) -> io::Result<CertificateParams>,
 ) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     let issuer = authority(dir)?;
@@ -86,8 +103,8 @@ fn peer(name: &str) -> io::Result<CertificateParams> {
     named(name, vec![dns, uri(format!("quorate:{name}"))?])
 }
 
-fn client(name: &str) -> io::Result<CertificateParams> {
-    named(name, vec![uri(format!("quorate-client:{name}"))?])
+fn by_uri(scheme: &str, name: &str) -> io::Result<CertificateParams> {
+    named(name, vec![uri(format!("{scheme}:{name}"))?])
 }
 
 fn uri(text: String) -> io::Result<SanType> {

@@ -254,6 +254,9 @@ struct Options {
     /// loopback addresses are listened on for that.
     #[arg(long)]
     plaintext_on_network: bool,
+    /// Let nobody ask this peer, or give it orders, over the port of the peers.
+    #[arg(long)]
+    no_admin: bool,
     #[command(flatten)]
     http: HttpOptions,
     #[command(flatten)]
@@ -429,6 +432,9 @@ async fn start(
     }
     if options.plaintext_on_network {
         builder = builder.plaintext_allowed_on_network();
+    }
+    if options.no_admin {
+        builder = builder.no_admin();
     }
     builder.start().await.map_err(|error| match error {
         StartError::PlaintextOffLoopback { address } => format!(
