@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use quorate::admin::{Ask, Client};
 use quorate::{Event, Peer, Severity};
 use support::{NAMES, Trio, add, builder, until};
 use tracing::field::{Field, Visit};
@@ -174,6 +175,30 @@ async fn events_are_logged_at_their_levels_with_a_sentence() {
         .tokio_clock();
     let alone = alone.start().await.expect("the settings are valid");
     alone.wait_counted(support::LONG).await.expect("it counts as the only one");
+    // Whoever has a peer do something is named before it is done.
+    let mut desk = Client::connect(network.at("desk"), "x", "alice", "").await.expect("it may ask");
+    desk.ask(&Ask::Status).await.expect("it answers");
+    desk.ask(&Ask::Priority { priority: 7 }).await.expect("it runs");
+    desk.ask(&Ask::Forget { peer: "y".into() }).await.expect_err("there is none");
+    let mut told = book.lines("quorate::admin");
+    told.retain(|line| line.level != Some(Level::DEBUG));
+    let of = |line: &Line, field: &str| line.fields.get(field).cloned().unwrap_or_default();
+    let shown = told.iter().map(|line| {
+        let [by, what] = ["by", "what"].map(|field| of(line, field));
+        (line.level, by, what, of(line, "address"), of(line, "error"))
+    });
+    let shown: Vec<_> = shown.collect();
+    let warn = Some(Level::WARN);
+    let line = |level, what: &str, address: &str, error: &str| {
+        (level, "alice".to_owned(), what.to_owned(), address.to_owned(), error.to_owned())
+    };
+    let expected = [
+        line(warn, "priority 7", "desk", ""),
+        line(Some(Level::INFO), "priority 7", "", ""),
+        line(warn, "forget y", "desk", ""),
+        line(warn, "forget y", "", "not_member"),
+    ];
+    assert_eq!(shown, expected);
     alone.shutdown().await;
     assert!(stops("x").is_empty());
 

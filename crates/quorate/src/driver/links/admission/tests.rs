@@ -203,6 +203,41 @@ fn a_process_that_may_open_few_files_lets_few_in() {
     assert_eq!(Some(1).map(|files| max(Some(files))), Some(1));
 }
 
+/// A storm of clients is when somebody has to ask, and no reason to keep members out.
+#[test]
+fn whoever_asks_gets_in_beside_all_guests_and_takes_no_place_of_members() {
+    for (max, most) in [(1_024, 8), (256, 8), (64, 4), (4, 1)] {
+        let admission = admission(max, max, 512);
+        let mut held = Vec::new();
+        for number in 0.. {
+            let mut admitted = guest(&admission, &format!("10.0.{}.1:1", number % 250))
+                .expect("handshakes have places");
+            if admitted.settle(Some(&client(number))).is_err() {
+                break;
+            }
+            held.push(admitted);
+        }
+        let open = admission.counts()[0].now;
+        let full = loop {
+            let mut admitted = guest(&admission, "127.0.0.1:1").expect("handshakes have places");
+            match admitted.settle_admin() {
+                Ok(()) => held.push(admitted),
+                Err(full) => break full,
+            }
+        };
+        assert_eq!(full, Full::Admins { max: most }, "of {max}");
+        assert_eq!(admission.counts()[0].now, open + most, "one that is refused has no place");
+        let state = admission.state.lock().all;
+        assert_eq!((state.admins, state.shaking), (most, 0), "of {max}");
+        for member in 0..admission.for_members.open {
+            let address = format!("10.1.0.{member}:1");
+            let mut admitted = admission.admit(&address, true).expect("it is kept for members");
+            admitted.settle(None).expect("it is one");
+            held.push(admitted);
+        }
+    }
+}
+
 #[test]
 fn nothing_is_kept_of_those_that_have_gone() {
     let admission = admission(100, 100, 100);
@@ -213,6 +248,9 @@ fn nothing_is_kept_of_those_that_have_gone() {
                 let name = PeerName::from(format!("client-{host}"));
                 let guest = Some(&name).filter(|_| host % 4 == 0);
                 admitted.settle(guest).expect("there is room");
+            } else if host % 3 == 0 {
+                // The ninth of these is closed.
+                let _ = admitted.settle_admin();
             }
         }
     }
