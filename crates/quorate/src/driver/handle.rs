@@ -12,9 +12,7 @@ use crate::base::id::Time;
 use crate::config::MonitorChange;
 use crate::driver::ending::Shutdown;
 use crate::driver::readiness::{self, NotCountedError, NotReadyError, NotSafeToStop};
-use crate::driver::{
-    Keeper, MonitorStatus, PEER, STORAGE, Shared, Status, StatusWatch, Tasks,
-};
+use crate::driver::{Keeper, MonitorStatus, PEER, STORAGE, Shared, Status, StatusWatch, Tasks};
 
 /// A running peer, which ends when this is dropped.
 pub(super) struct Handle {

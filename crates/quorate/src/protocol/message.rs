@@ -32,6 +32,7 @@ impl fmt::Display for Lane {
             Self::Control => "control",
             Self::Data => "data",
             Self::Calls => "calls",
+            Self::Admin => "admin",
         })
     }
 }
