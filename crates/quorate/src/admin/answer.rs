@@ -7,7 +7,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::base::error::{DecideError, PolicyError, RemoveError, SwitchError};
+use crate::base::error::{
+    ArrangeError, DecideError, ForceError, PolicyError, RemoveError, SwitchError,
+};
 use crate::wire::MAX_ANSWER_BYTES;
 
 /// Why an ask was not carried out.
@@ -120,6 +122,42 @@ impl From<PolicyError> for Refused {
             PolicyError::TooLong { .. } => ("too_long", None),
             PolicyError::Busy { .. } => ("busy", None),
             PolicyError::ShuttingDown => ("shutting_down", Unknown),
+        };
+        Self::of(&error, name, effect)
+    }
+}
+
+impl From<ArrangeError> for Refused {
+    fn from(error: ArrangeError) -> Self {
+        use Effect::{None, Unknown};
+        let (name, effect) = match &error {
+            ArrangeError::Invalid { .. } => ("bad_request", None),
+            ArrangeError::NoPrimary { .. } => ("no_primary", None),
+            ArrangeError::TimedOut { .. } => ("timed_out", Unknown),
+            ArrangeError::NotAllowed => ("not_allowed", None),
+            ArrangeError::OldVersion => ("old_version", None),
+            ArrangeError::Busy { .. } => ("busy", None),
+            ArrangeError::ShuttingDown => ("shutting_down", Unknown),
+        };
+        Self::of(&error, name, effect)
+    }
+}
+
+impl From<ForceError> for Refused {
+    fn from(error: ForceError) -> Self {
+        use Effect::{None, Unknown};
+        let (name, effect) = match &error {
+            ForceError::Blank => ("blank", None),
+            ForceError::StorageFailed => ("storage_failed", None),
+            ForceError::NotMember { .. } => ("not_member", None),
+            ForceError::HasQuorum { .. } => ("has_quorum", None),
+            ForceError::Alive { .. } => ("alive", None),
+            ForceError::Unaccounted { .. } => ("unaccounted", None),
+            ForceError::Refused { .. } | ForceError::NoAnswer { .. } => ("refused", None),
+            ForceError::OldVersion { .. } => ("old_version", None),
+            ForceError::TimedOut { .. } => ("outcome_unknown", Unknown),
+            ForceError::Busy => ("busy", None),
+            ForceError::ShuttingDown => ("shutting_down", Unknown),
         };
         Self::of(&error, name, effect)
     }

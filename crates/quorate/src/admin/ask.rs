@@ -9,8 +9,10 @@ use serde_json::{Map, Value};
 
 use crate::admin::answer::Refused;
 use crate::admin::document::Document;
+use crate::admin::monitor::MonitorDocument;
 use crate::base::id::{PeerName, is_name};
-use crate::base::told::named;
+use crate::base::told::{listed, named};
+use crate::wire::MAX_LISTED;
 
 /// The longest time for which a peer waits for events that are asked for.
 pub const MAX_WAIT: Duration = Duration::from_secs(30);
@@ -62,6 +64,15 @@ pub enum Ask {
     /// The peer that is asked is to found without waiting for who is missing:
     /// [`Peer::found_new_group`](crate::Peer::found_new_group).
     Found,
+    /// The peer that is asked is to be primary without members that are gone for good:
+    /// [`Peer::force_primary`](crate::Peer::force_primary).
+    Force {
+        /// Those members.
+        gone: Vec<PeerName>,
+    },
+    /// How the members are looked after, or how they are to be:
+    /// [`Peer::change_monitor`](crate::Peer::change_monitor).
+    Monitor(MonitorDocument),
 }
 
 /// What an ask needs of whoever asks.
@@ -90,6 +101,7 @@ impl Ask {
     pub fn access(&self) -> Access {
         match self {
             Self::Status | Self::Events { .. } | Self::Stats => Access::Look,
+            Self::Monitor(document) if *document == MonitorDocument::default() => Access::Look,
             act => Access::act(act.to_string()),
         }
     }
@@ -106,6 +118,8 @@ impl Ask {
             "forget" => of(fields).map(|Forget { peer: Name(peer) }| Self::Forget { peer }),
             "priority" => of(fields).map(|Priority { priority }| Self::Priority { priority }),
             "found" => of(fields).map(|Nothing {}| Self::Found),
+            "force" => of(fields).and_then(Force::checked),
+            "monitor" => of(fields).map(Self::Monitor),
             _ => return None,
         })
     }
@@ -131,6 +145,10 @@ impl fmt::Display for Ask {
             Self::Forget { peer } => write!(f, "forget {}", named(peer)),
             Self::Priority { priority } => write!(f, "priority {priority}"),
             Self::Found => f.write_str("found"),
+            Self::Force { gone } => {
+                write!(f, "force without {}", listed(gone.iter().map(PeerName::as_str)))
+            }
+            Self::Monitor(document) => write!(f, "monitor{document}"),
         }
     }
 }
@@ -193,6 +211,24 @@ struct Forget {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Force {
+    gone: Vec<Name>,
+}
+
+impl Force {
+    fn checked(self) -> Result<Ask, Refused> {
+        let count = self.gone.len();
+        if count > MAX_LISTED {
+            let detail =
+                format!("{count} are named as gone: a group has no more than {MAX_LISTED}");
+            return Err(Refused::bad_request(detail));
+        }
+        Ok(Ask::Force { gone: self.gone.into_iter().map(|Name(name)| name).collect() })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Priority {
     priority: u8,
 }
@@ -200,8 +236,9 @@ struct Priority {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::MonitorChange;
 
-    fn all() -> [(&'static str, Ask); 8] {
+    fn all() -> [(&'static str, Ask); 11] {
         [
             (r#"{"ask":"status"}"#, Ask::Status),
             (
@@ -214,6 +251,12 @@ mod tests {
             (r#"{"ask":"forget","peer":"c"}"#, Ask::Forget { peer: "c".into() }),
             (r#"{"ask":"priority","priority":10}"#, Ask::Priority { priority: 10 }),
             (r#"{"ask":"found"}"#, Ask::Found),
+            (
+                r#"{"ask":"force","gone":["b","c"]}"#,
+                Ask::Force { gone: vec!["b".into(), "c".into()] },
+            ),
+            (r#"{"ask":"monitor"}"#, Ask::Monitor(MonitorDocument::default())),
+            (r#"{"ask":"monitor","off":true}"#, Ask::Monitor(MonitorChange::Off.into())),
         ]
     }
 
@@ -230,7 +273,8 @@ mod tests {
     #[test]
     fn who_looks_changes_nothing() {
         let looks = all().map(|(_, ask)| ask.access() == Access::Look);
-        assert_eq!(looks, [true, true, true, false, false, false, false, false]);
+        let expected = "ttt-----".chars().chain("-t-".chars()).map(|look| look == 't');
+        assert!(looks.into_iter().eq(expected), "{looks:?}");
     }
 
     #[test]

@@ -17,6 +17,9 @@
 //! | `{"ask":"forget","peer":"c"}` | `{"forgotten":"c"}` | acts |
 //! | `{"ask":"priority","priority":10}` | `{"priority":10}` | acts |
 //! | `{"ask":"found"}` | `{"founding":true}` | acts |
+//! | `{"ask":"force","gone":["b","c"]}` | `{"primary","generation","group_id","as_of_ms","gone"}` | acts |
+//! | `{"ask":"monitor"}` | [`MonitorStatus`](crate::MonitorStatus) | looks |
+//! | `{"ask":"monitor","size":3,"grace_ms":60000}`, or `"off"`, `"pause_ms"`, `"resume"` | the same | acts |
 //!
 //! # Examples
 //!
@@ -40,12 +43,14 @@ mod ask;
 mod client;
 mod document;
 mod error;
+mod monitor;
 mod responder;
 
 pub use answer::{Effect, Refused};
 pub use ask::{Access, Ask, MAX_WAIT};
 pub use client::Client;
 pub use error::AdminError;
+pub use monitor::MonitorDocument;
 pub use responder::Responder;
 
 pub(crate) use answer::Answer;

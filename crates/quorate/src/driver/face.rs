@@ -1,11 +1,12 @@
 //! Requests of the handle to the driver, other than decisions.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::shared::{Command, Shared};
 use crate::base::error::{
@@ -17,7 +18,9 @@ use crate::base::policy::{MAX_POLICY_BYTES, Policy};
 use crate::config::MonitorChange;
 use crate::driver::calls::decider::Decider;
 use crate::driver::report::events::{Events, NumberedEvent};
+use crate::driver::report::status::Status;
 use crate::driver::report::tally::PeerStats;
+use crate::driver::report::upkeep::MonitorStatus;
 use crate::model::{DecideContext, Model, Value};
 use crate::session::routes::{RouteKind, Routes};
 use crate::store::{Digest, MODEL};
@@ -192,6 +195,23 @@ impl Shared {
             return Err(ArrangeError::ShuttingDown);
         }
         arranged.await.unwrap_or(Err(ArrangeError::ShuttingDown))
+    }
+
+    /// Has the primary look after the members in another way, and waits a moment until that has
+    /// come here.
+    pub(crate) async fn change_monitor(
+        &self,
+        mut status: watch::Receiver<Arc<Status>>,
+        change: MonitorChange,
+    ) -> Result<MonitorStatus, ArrangeError> {
+        let revision = self.arrange(change).await?;
+        let is_here = |status: &Arc<Status>| {
+            status.monitor.as_ref().is_some_and(|monitor| monitor.revision >= revision)
+        };
+        let patience = self.group.heartbeat * 2;
+        let here = tokio::time::timeout(patience, status.wait_for(is_here)).await;
+        let known = here.ok().and_then(|here| here.ok()?.monitor.clone());
+        Ok(known.unwrap_or_else(|| MonitorStatus::of_change(change, revision)))
     }
 
     /// Makes this peer primary of a new generation without members that are gone for good.

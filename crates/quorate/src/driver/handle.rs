@@ -136,21 +136,11 @@ impl Handle {
         }
     }
 
-    /// Has the primary look after the members in another way, and waits a moment until that has
-    /// come here.
     pub(super) async fn change_monitor(
         &self,
         change: MonitorChange,
     ) -> Result<MonitorStatus, ArrangeError> {
-        let revision = self.shared.arrange(change).await?;
-        let mut published = self.status.clone();
-        let is_here = |status: &Arc<Status>| {
-            status.monitor.as_ref().is_some_and(|monitor| monitor.revision >= revision)
-        };
-        let here = published.wait_for(is_here);
-        let patience = self.shared.group.heartbeat * 2;
-        let _ = tokio::time::timeout(patience, here).await;
-        Ok(self.status().monitor.unwrap_or_else(|| MonitorStatus::of_change(change, revision)))
+        self.shared.change_monitor(self.status.clone(), change).await
     }
 
     fn not_ready(&self, status: Status, waited: Duration) -> NotReadyError {

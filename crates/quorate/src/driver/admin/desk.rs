@@ -111,6 +111,23 @@ impl Desk {
                 shared.set_priority(*priority).await;
                 Ok(json!({ "priority": priority }))
             }
+            Ask::Force { gone } => {
+                let forced = shared.force(gone.iter().cloned().collect()).await?;
+                Ok(json!({
+                    "primary": name,
+                    "generation": forced.generation,
+                    "group_id": forced.group_id,
+                    "position": forced.position,
+                    "as_of_ms": forced.as_of.as_millis(),
+                    "gone": forced.gone,
+                }))
+            }
+            Ask::Monitor(document) => {
+                let Some(change) = document.change()? else {
+                    return Ok(json!(self.status.borrow().monitor));
+                };
+                Ok(json!(shared.change_monitor(self.status.clone(), change).await?))
+            }
             Ask::Found => {
                 self.check_running()?;
                 shared.found_new_group().await;
