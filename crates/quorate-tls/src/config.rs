@@ -177,8 +177,8 @@ impl TlsConfig {
     /// Sets the names by which certificates name admins, who give peers orders over their admin
     /// lane ([`quorate::admin`]), in place of the URI `quorate-admin:` with the admin's name:
     /// patterns as those of [`TlsConfig::names`], with `{peer}` where that name stands. No other
-    /// role may be able to have the same name, and whoever has one is no member by a DNS name, as of
-    /// [`TlsConfig::client_names`].
+    /// role may be able to have the same name, and whoever has one is no member by a DNS name, as
+    /// of [`TlsConfig::client_names`].
     pub fn admins<P: Into<String>>(mut self, patterns: impl IntoIterator<Item = P>) -> Self {
         self.admins = patterns.into_iter().map(Into::into).collect();
         self

@@ -1,5 +1,5 @@
 //! A generation that is begun by force has every old member either as a voter of it or among its
-//! removed (docs/protocol.md, section 6, rule 14).
+//! removed (docs/protocol.md, section 6, rule 10).
 //!
 //! Holds G36 of docs/guarantees.md.
 

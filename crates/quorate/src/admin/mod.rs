@@ -12,14 +12,16 @@
 //! | `{"ask":"status"}` | [`Status`](crate::Status) | looks |
 //! | `{"ask":"events","since":0}` | `{"events","next","missed","incarnation"}` | looks |
 //! | `{"ask":"stats"}` | [`PeerStats`](crate::PeerStats) | looks |
+//! | `{"ask":"monitor"}` | [`MonitorStatus`](crate::MonitorStatus) | looks |
+//! | `{"ask":"monitor","size":3}` | the same, as it is then | acts |
 //! | `{"ask":"switch","to":"b"}` | `{"primary":"b"}` | acts |
 //! | `{"ask":"leave"}` | `{"left":"a"}` | acts |
 //! | `{"ask":"forget","peer":"c"}` | `{"forgotten":"c"}` | acts |
 //! | `{"ask":"priority","priority":10}` | `{"priority":10}` | acts |
 //! | `{"ask":"found"}` | `{"founding":true}` | acts |
-//! | `{"ask":"force","gone":["b","c"]}` | `{"primary","generation","group_id","as_of_ms","gone"}` | acts |
-//! | `{"ask":"monitor"}` | [`MonitorStatus`](crate::MonitorStatus) | looks |
-//! | `{"ask":"monitor","size":3,"grace_ms":60000}`, or `"off"`, `"pause_ms"`, `"resume"` | the same | acts |
+//! | `{"ask":"force","gone":["b","c"]}` | [`Forced`](crate::Forced) and `primary` | acts |
+//!
+//! What else can be asked of the monitor: [`MonitorDocument`].
 //!
 //! # Examples
 //!

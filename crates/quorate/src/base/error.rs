@@ -5,7 +5,9 @@ use std::time::Duration;
 use crate::base::id::PeerName;
 use crate::base::told::{listed, named, rounded};
 
-crate::told_to_people! { DecideError, SwitchError, PolicyError, RemoveError, ArrangeError, ForceError }
+crate::told_to_people! {
+    DecideError, SwitchError, PolicyError, RemoveError, ArrangeError, ForceError
+}
 
 /// Why a call was not decided.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]

@@ -8,7 +8,7 @@ use super::MAX_MEMBERS;
 use super::error::ConfigError;
 use crate::words::{bound, optional_duration};
 
-/// How a group looks after its members by itself (docs/protocol.md, section 15). Off unless set.
+/// How a group looks after its members by itself ([docs/protocol.md], section 15). Off unless set.
 ///
 /// The primary forgets a member that was silent for the grace, as [`Peer::forget`] would, while as
 /// many live members as the operator wants are there without it. Where nobody has come in its
@@ -26,6 +26,7 @@ use crate::words::{bound, optional_duration};
 /// assert_eq!(monitor.size(), 3);
 /// ```
 ///
+/// [docs/protocol.md]: https://github.com/quorate/quorate/blob/main/docs/protocol.md
 /// [`Peer::change_monitor`]: crate::Peer::change_monitor
 /// [`Peer::forget`]: crate::Peer::forget
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -103,7 +103,7 @@ pub struct VoteRequest {
     /// are there and refused either.
     pub is_forced: bool,
     /// Members that are gone for good, as an operator has told the candidate: all others have to
-    /// vote for it (section 6, rule 14).
+    /// vote for it (section 6, rule 10).
     pub gone: Vec<PeerName>,
 }
 

@@ -28,6 +28,7 @@ mod random;
 mod reign;
 mod role;
 mod status;
+mod told;
 
 #[cfg(test)]
 mod tests;

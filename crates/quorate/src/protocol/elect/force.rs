@@ -1,10 +1,11 @@
 //! Force: a primary on an operator's word, where no majority is left (docs/protocol.md,
-//! section 6, rule 14).
+//! section 6, rule 10).
 //!
 //! Every member is either in reach and votes, or named as gone for good. So nothing that anybody
 //! holds is passed over but what only the gone held, and none of those who are left can go on by
 //! the old list.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::base::bug::{self, Bug};
 use crate::base::error::ForceError;
 use crate::base::event::Event;
 use crate::base::forced::Forced;
-use crate::base::id::{GroupId, GroupTime, PeerName, PeerStart, Position, Time};
+use crate::base::id::{GroupId, GroupTime, PeerName, PeerStart, Position};
 use crate::protocol::deadlines::Timer;
 use crate::protocol::elect::canvass::Reply;
 use crate::protocol::group::remote::Remote;
@@ -21,24 +22,7 @@ use crate::protocol::machine::Machine;
 use crate::protocol::message::{Campaign, Grant, VoteRequest};
 use crate::protocol::role::Role;
 use crate::protocol::status::Lost;
-
-/// A wish to be primary without members that are gone, which is under way.
-#[derive(Debug)]
-pub(in crate::protocol) struct Force {
-    request: u64,
-    gone: BTreeSet<PeerName>,
-    since: Time,
-    until: Time,
-    /// Whether a round was held that binds whoever took part in it.
-    was_binding: bool,
-}
-
-impl Force {
-    /// Members that are named as gone.
-    pub(in crate::protocol) fn gone(&self) -> &BTreeSet<PeerName> {
-        &self.gone
-    }
-}
+use crate::protocol::told::Force;
 
 impl Machine {
     /// Stands for a new generation without `gone`, as an operator says.
@@ -54,7 +38,7 @@ impl Machine {
         }
         let since = self.now.time;
         let until = since.after(self.group.io_timeout);
-        self.force = Some(Force { request, gone, since, until, was_binding: false });
+        self.force = Some(Force::new(request, gone, since, until));
         // Without a lease it decides nothing, and its reign is over in any case.
         self.step_down();
         self.role = Role::Follower;
@@ -171,7 +155,7 @@ impl Machine {
         });
         if let Some(force) = self.force.take_if(|_| is_refused && is_asked) {
             let (peer, why) = (from.name.clone(), reply.why.clone());
-            self.end_force(force.request, Err(ForceError::Refused { peer, why }));
+            self.end_force(force.request(), Err(ForceError::Refused { peer, why }));
             self.give_up_campaign();
         }
     }
@@ -179,7 +163,7 @@ impl Machine {
     /// A round is held for what an operator has asked for.
     pub(in crate::protocol) fn note_forced_round(&mut self, is_binding: bool) {
         if let Some(force) = &mut self.force {
-            force.was_binding |= is_binding;
+            force.note_round(is_binding);
         }
     }
 
@@ -187,9 +171,9 @@ impl Machine {
     /// way.
     pub(in crate::protocol) fn advance_force(&mut self) -> bool {
         let now = self.now.time;
-        let Some(Force { request, until, since, was_binding, .. }) = self.force else {
-            return false;
-        };
+        let Some(force) = &self.force else { return false };
+        let (request, until, waited) = (force.request(), force.until(), force.waited(now));
+        let was_binding = force.was_binding();
         let forced = self.forced.clone();
         let done = forced.filter(|forced| {
             let is_established = matches!(&self.role, Role::Primary(r) if r.is_established());
@@ -201,7 +185,6 @@ impl Machine {
             return true;
         }
         self.force = None;
-        let waited = now.since(since);
         let late = match was_binding {
             true => ForceError::TimedOut { waited },
             false => ForceError::NoAnswer { waited },
@@ -214,8 +197,8 @@ impl Machine {
     /// be any more. Returns true if it does.
     pub(in crate::protocol) fn stand_by_force(&mut self) -> bool {
         let Some(force) = &self.force else { return false };
-        let request = force.request;
-        let gone = force.gone.clone();
+        let request = force.request();
+        let gone = force.gone().clone();
         if let Some(error) = self.why_not_force(&gone) {
             self.force = None;
             self.end_force(request, Err(error));
@@ -293,7 +276,7 @@ impl Machine {
         let mut all: BTreeMap<_, &PeerName> = BTreeMap::new();
         for (name, position, uptime) in others.chain([me]) {
             if !position.is_blank() {
-                let key = (std::cmp::Reverse((position, uptime.as_secs())), name);
+                let key = (Reverse((position, uptime.as_secs())), name);
                 all.insert(key, name);
             }
         }

@@ -12,19 +12,7 @@ use crate::protocol::group::standing::Standing;
 use crate::protocol::io::Route;
 use crate::protocol::machine::Machine;
 use crate::protocol::role::Role;
-
-/// A newer generation of this peer's history has counted it out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::protocol) struct Disowned {
-    generation: Generation,
-}
-
-impl Disowned {
-    /// The generation that this peer does not belong to.
-    pub(in crate::protocol) fn generation(&self) -> Generation {
-        self.generation
-    }
-}
+use crate::protocol::told::Disowned;
 
 impl Machine {
     /// Another peer has refused this one as no member, and stands there.
@@ -36,7 +24,7 @@ impl Machine {
         let own = Standing::new(self.store.position(), &self.meta);
         let is_newer =
             generation > own.position.ballot.generation || bug::is(Bug::DisownedInOneGeneration);
-        let is_known = self.disowned.as_ref().is_some_and(|d| d.generation >= generation);
+        let is_known = self.disowned.as_ref().is_some_and(|d| d.generation() >= generation);
         if is_known || !is_newer || !own.gives_way_to(theirs) {
             return;
         }
@@ -50,7 +38,7 @@ impl Machine {
         self.leader = None;
         self.promise = None;
         self.watch.is_suspecting = false;
-        self.disowned = Some(Disowned { generation });
+        self.disowned = Some(Disowned::of(generation));
         self.set_route(Route::Nowhere);
         self.tell_counted_out(Some(by), generation);
         self.wake_soon();

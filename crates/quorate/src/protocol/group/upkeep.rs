@@ -14,29 +14,16 @@ use std::time::Duration;
 
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
-use crate::base::id::{GroupTime, Member, MemberId, PeerName, Position, Time};
+use crate::base::id::{GroupTime, Member, MemberId, PeerName, Position};
 use crate::config::Monitor;
 use crate::protocol::group::remote::Remote;
 use crate::protocol::io::UPKEEP_VERSION;
 use crate::protocol::machine::Machine;
+use crate::protocol::reign::primary_state::Stale;
 use crate::protocol::role::Role;
 use crate::protocol::status::{MonitorStatus, Restraint};
+use crate::protocol::told::Unrest;
 use crate::state::Membership;
-
-/// Somebody of this group is there and is refused: something that must be equal is being changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::protocol) struct Unrest {
-    peer: PeerName,
-    field: String,
-    since: Time,
-}
-
-/// A member that was silent for the grace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::protocol) struct Stale {
-    pub(in crate::protocol) peer: PeerName,
-    pub(in crate::protocol) silence: Duration,
-}
 
 impl Machine {
     /// Somebody has given its name in a handshake, and no link has come of it: it is no sign of
@@ -51,7 +38,7 @@ impl Machine {
             remote.note_alive(now);
         }
         if let Some(field) = refused_for {
-            self.unrest = Some(Unrest { peer: peer.clone(), field, since: now });
+            self.unrest = Some(Unrest::new(peer.clone(), field, now));
         }
     }
 
@@ -184,8 +171,7 @@ impl Machine {
         if !bug::is(Bug::ForgetsInPause) && self.pause().is_some() {
             return Some(Restraint::Paused);
         }
-        if let Some(Unrest { peer, field, .. }) = self.unrest() {
-            let (peer, field) = (peer.clone(), field.clone());
+        if let Some((peer, field)) = self.unrest().map(Unrest::what) {
             return Some(Restraint::Refused { peer, field });
         }
         if let Some(old) = self.old_speaker() {
@@ -203,7 +189,7 @@ impl Machine {
     /// Who was refused within the grace.
     fn unrest(&self) -> Option<&Unrest> {
         let grace = self.grace();
-        self.unrest.as_ref().filter(|unrest| self.now.time.since(unrest.since) < grace)
+        self.unrest.as_ref().filter(|unrest| unrest.age(self.now.time) < grace)
     }
 
     /// Returns true if a joiner is not counted in yet, for as many members as are wanted, and one

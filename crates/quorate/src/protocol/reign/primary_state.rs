@@ -6,7 +6,6 @@ use std::time::Duration;
 use crate::base::bug::{self, Bug};
 use crate::base::id::{GroupTime, PeerName, Sequence, Time};
 use crate::protocol::group::group_clock::GroupClock;
-use crate::protocol::group::upkeep::Stale;
 use crate::protocol::reign::lease::Lease;
 use crate::protocol::reign::made_changes::MadeChanges;
 use crate::protocol::reign::switching::{Asker, HandOver};
@@ -59,6 +58,13 @@ pub(in crate::protocol) struct Leaving {
     pub(in crate::protocol) until: Time,
     /// It has asked for it itself.
     pub(in crate::protocol) is_own_wish: bool,
+}
+
+/// A member that was silent for the grace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::protocol) struct Stale {
+    pub(in crate::protocol) peer: PeerName,
+    pub(in crate::protocol) silence: Duration,
 }
 
 impl PrimaryState {

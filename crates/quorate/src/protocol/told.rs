@@ -1,0 +1,96 @@
+//! What a peer has been told by those who are no part of the protocol: operators, and whoever has
+//! refused it, or was refused, at the door.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::base::id::{Generation, PeerName, Time};
+
+/// A wish to be primary without members that are gone, which is under way.
+#[derive(Debug)]
+pub(super) struct Force {
+    request: u64,
+    gone: BTreeSet<PeerName>,
+    since: Time,
+    until: Time,
+    /// A round was held that binds whoever took part in it.
+    was_binding: bool,
+}
+
+impl Force {
+    /// The wish that was made at `since` by this request, and ends at `until`.
+    pub(super) fn new(request: u64, gone: BTreeSet<PeerName>, since: Time, until: Time) -> Self {
+        Self { request, gone, since, until, was_binding: false }
+    }
+
+    /// The request of the embedder.
+    pub(super) fn request(&self) -> u64 {
+        self.request
+    }
+
+    /// Members that are named as gone.
+    pub(super) fn gone(&self) -> &BTreeSet<PeerName> {
+        &self.gone
+    }
+
+    /// When it is given up.
+    pub(super) fn until(&self) -> Time {
+        self.until
+    }
+
+    /// How long it has been under way.
+    pub(super) fn waited(&self, now: Time) -> Duration {
+        now.since(self.since)
+    }
+
+    /// Notes that a round is held for it; one that binds may have an effect.
+    pub(super) fn note_round(&mut self, is_binding: bool) {
+        self.was_binding |= is_binding;
+    }
+
+    /// Returns true if a round was held that binds whoever took part in it.
+    pub(super) fn was_binding(&self) -> bool {
+        self.was_binding
+    }
+}
+
+/// A newer generation of this peer's history has counted it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Disowned(Generation);
+
+impl Disowned {
+    /// Counted out of this generation.
+    pub(super) fn of(generation: Generation) -> Self {
+        Self(generation)
+    }
+
+    /// The generation that this peer does not belong to.
+    pub(super) fn generation(self) -> Generation {
+        self.0
+    }
+}
+
+/// Somebody of this group is there and is refused: something that must be equal is being changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unrest {
+    peer: PeerName,
+    field: String,
+    since: Time,
+}
+
+impl Unrest {
+    /// This peer was refused for this field.
+    pub(super) fn new(peer: PeerName, field: String, since: Time) -> Self {
+        Self { peer, field, since }
+    }
+
+    /// Who was refused, and for what.
+    pub(super) fn what(&self) -> (PeerName, String) {
+        (self.peer.clone(), self.field.clone())
+    }
+
+    /// How long ago that was.
+    pub(super) fn age(&self, now: Time) -> Duration {
+        now.since(self.since)
+    }
+}
