@@ -15,10 +15,12 @@
 //! .. -- --peers 5                   two may die (here still one does)
 //! .. -- --tls                       the same with encrypted, authenticated connections
 //! .. -- --json                      the result for a program
+//! .. -- --demo upkeep               members are replaced by peers with new names, and forgotten;
+//!                                   then two of three are gone for good, and the third is forced
 //! ```
 //!
-//! How it works: `peer.rs` is what runs in each process, `caller.rs` asks,
-//! `ledger.rs` beside this folder proves.
+//! How it works: `peer.rs` is what runs in each process, `caller.rs` asks, `upkeep.rs` is the other
+//! story, `ledger.rs` beside this folder proves.
 
 mod caller;
 mod peer;
@@ -26,12 +28,13 @@ mod process;
 mod report;
 mod screen;
 mod stage;
+mod upkeep;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use quorate::Acknowledge;
 use quorate_examples::ledger::{Finding, Ledger, Promise};
 use quorate_examples::{arguments, certificates};
@@ -64,9 +67,14 @@ struct Options {
     /// When callers are answered: after the primary's own write, or once a majority holds it.
     #[arg(long, default_value = "majority", value_parser = arguments::acknowledge())]
     acknowledge: Acknowledge,
-    /// Silence after which the primary counts as lost.
-    #[arg(long, default_value = "10s", value_parser = arguments::duration)]
-    failure_timeout: Duration,
+    /// The story: failover, or upkeep, in which every member is replaced by one with another name,
+    /// and then two of three are gone for good.
+    #[arg(long, value_enum, default_value = "failover")]
+    #[arg(conflicts_with_all = ["relaxed", "acknowledge", "peers"])]
+    demo: Demo,
+    /// Silence after which the primary counts as lost; 10s, or 1s with --demo upkeep.
+    #[arg(long, value_parser = arguments::duration)]
+    failure_timeout: Option<Duration>,
     /// Size of the group.
     #[arg(long, value_name = "N", default_value = "3")]
     #[arg(value_parser = clap::value_parser!(u64).range(3..=7))]
@@ -79,6 +87,23 @@ struct Options {
     json: bool,
     #[command(subcommand)]
     role: Option<Role>,
+}
+
+/// A story.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Demo {
+    Failover,
+    Upkeep,
+}
+
+impl Options {
+    fn failure_timeout(&self) -> Duration {
+        let default = match self.demo {
+            Demo::Failover => Duration::from_secs(10),
+            Demo::Upkeep => Duration::from_secs(1),
+        };
+        self.failure_timeout.unwrap_or(default)
+    }
 }
 
 /// A folder with certificates, for this run only.
@@ -131,6 +156,9 @@ async fn main() -> ExitCode {
 /// Plays the story and prints the proof; whether it holds.
 async fn show(options: &Options) -> Result<bool, String> {
     let certificates = options.tls.then(Certificates::make).transpose()?;
+    if options.demo == Demo::Upkeep {
+        return show_upkeep(options, certificates.as_ref()).await;
+    }
     let mut stage = Stage::new(settings(options, certificates.as_ref())?, options.json);
     stage.screen.print(&format!(
         "{} peers share one quota{}, {}; the primary will be killed\n",
@@ -147,6 +175,25 @@ async fn show(options: &Options) -> Result<bool, String> {
     Ok(report.holds())
 }
 
+async fn show_upkeep(
+    options: &Options,
+    certificates: Option<&Certificates>,
+) -> Result<bool, String> {
+    let settings = upkeep::settings(settings(options, certificates)?)?;
+    let mut stage = Stage::new(settings, options.json);
+    stage.screen.print(
+        "3 peers share one quota; each is replaced by one with another name, and then two are gone \
+         for good\n",
+    );
+    let outcome = upkeep::play(&mut stage).await?;
+    if options.json {
+        stage.screen.result(&outcome.json().to_string());
+    } else {
+        stage.screen.print(&outcome.to_string());
+    }
+    Ok(outcome.holds())
+}
+
 fn settings(
     options: &Options,
     certificates: Option<&Certificates>,
@@ -160,10 +207,12 @@ fn settings(
         members: members.clone(),
         is_relaxed: options.relaxed,
         waits_for_majority: options.acknowledge == Acknowledge::Majority,
-        failure_timeout: options.failure_timeout,
+        failure_timeout: options.failure_timeout(),
         io_timeout: IO_TIMEOUT,
         max_unreplicated: MAX_UNREPLICATED,
         certificates: certificates.map(|certificates| certificates.0.clone()),
+        joins: None,
+        monitor: None,
     });
     Ok(settings.collect())
 }
@@ -210,7 +259,7 @@ async fn play(stage: &mut Stage, options: &Options) -> Result<Report, String> {
     findings.push(equal);
     Ok(Report {
         findings,
-        failure_timeout: options.failure_timeout,
+        failure_timeout: options.failure_timeout(),
         old_primary: stage.parts[old].name().to_owned(),
         new_primary: stage.parts[new].name().to_owned(),
         per_second_before: ledger.per_second(called, killed),
@@ -231,10 +280,10 @@ fn promise(options: &Options) -> Promise {
 
 /// Waits until another peer than `old` is primary.
 async fn fail_over(stage: &mut Stage, old: usize, options: &Options) -> Result<usize, String> {
-    let agreed = tokio::time::Instant::now() + options.failure_timeout;
+    let agreed = tokio::time::Instant::now() + options.failure_timeout();
     stage.countdown = Some(("the replicas wait out the failure timeout", agreed));
     let another = |stage: &Stage| stage.primary().filter(|peer| *peer != old);
-    let longest = options.failure_timeout + MOMENT;
+    let longest = options.failure_timeout() + MOMENT;
     stage.wait("another primary", longest, |stage| another(stage).is_some()).await?;
     stage.countdown = None;
     another(stage).ok_or_else(|| "the new primary is gone at once".to_owned())

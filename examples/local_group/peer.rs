@@ -1,7 +1,7 @@
 //! One peer of `local_group`: what runs in each of the processes that it starts.
 //!
 //! The parent asks checks over TCP, one JSON object a line, as many connections as it likes. It
-//! gives the order `digest` on standard input and reads notices from standard output. The
+//! gives the orders `digest` and `force NAME ..` on standard input and reads notices from standard output. The
 //! end of standard input means that the parent has died: so does this process, then.
 
 use std::io::Write;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use quorate::transport::Tcp;
-use quorate::{Acknowledge, DecideError, Event, Mode, Peer, PeerName, PeerRole};
+use quorate::{Acknowledge, DecideError, Event, Mode, Monitor, Peer, PeerName, PeerRole};
 use quorate_examples::{certificates, sentence as sentence_of};
 use quorate_ratelimit::{AcquireError, Decision, Limit, Limits, RateLimiter};
 use quorate_tls::TlsConfig;
@@ -47,6 +47,10 @@ pub(crate) struct Settings {
     pub(crate) max_unreplicated: u64,
     /// Folder with certificates, if the peers talk over TLS.
     pub(crate) certificates: Option<PathBuf>,
+    /// Where a peer listens that is on no list, and where it finds members.
+    pub(crate) joins: Option<(SocketAddr, Vec<SocketAddr>)>,
+    /// How many live members are kept, and the grace.
+    pub(crate) monitor: Option<(usize, Duration)>,
 }
 
 /// What a caller asks.
@@ -84,7 +88,7 @@ pub(crate) struct Decided {
 pub(crate) enum Notice {
     /// It has started, and answers checks there.
     Started(SocketAddr),
-    /// It could not start.
+    /// It could not start, or not do as it was told.
     Failed(String),
     /// How it stands, many times a second.
     Status(Standing),
@@ -139,6 +143,12 @@ async fn start(settings: &Settings) -> Result<Peer, String> {
         .failure_timeout(settings.failure_timeout)
         .io_timeout(settings.io_timeout)
         .max_unreplicated(settings.max_unreplicated);
+    if let Some((listen, contacts)) = &settings.joins {
+        builder = builder.listen(listen.to_string()).join(contacts.iter().map(ToString::to_string));
+    }
+    if let Some((size, grace)) = settings.monitor {
+        builder = builder.monitor(Monitor::new(size).grace(grace));
+    }
     if let Some(folder) = &settings.certificates {
         let [ca, certificate, key] = certificates::files(folder, &settings.name);
         let tcp = Tcp::default().user_timeout(settings.failure_timeout);
@@ -162,6 +172,11 @@ async fn follow_orders(peer: &Peer) {
             let place = place(&digest.position);
             let (cells, digest) = (digest.cells, digest.digest);
             tell(&Notice::Digest(Digest { place, cells, digest }));
+        }
+        if let Some(gone) = order.strip_prefix("force ") {
+            if let Err(error) = peer.force_primary(gone.split(' ')).await {
+                tell(&Notice::Failed(error.to_string()));
+            }
         }
     }
 }
@@ -222,6 +237,12 @@ fn sentence(me: &PeerName, event: &Event) -> Option<String> {
         }
         Event::ChangesLost { units, exact } => {
             format!("reports {}{units} units lost", if *exact { "" } else { "at most " })
+        }
+        Event::MemberAdded { peer, members } => format!("counts {peer} in, one of {members}"),
+        Event::MemberForgotten { peer, .. } => format!("forgets {peer}, which was replaced"),
+        Event::PrimaryForced { gone, .. } => {
+            let names: Vec<_> = gone.iter().map(|name| name.as_str()).collect();
+            format!("is primary by force, without {}", names.join(" and "))
         }
         Event::NewGeneration { generation, .. } => format!("starts generation {generation}"),
         Event::ConfigMismatch { peer, field, ours, theirs } => {

@@ -141,7 +141,8 @@ impl Stage {
     pub(crate) async fn kill_peer(&mut self, peer: usize) -> Result<(), String> {
         let part = &mut self.parts[peer];
         let process = part.process.take().ok_or("that peer does not run")?;
-        let sentence = format!("kill -9 {}: {} was the primary", process.pid(), part.name());
+        let was = if part.standing.role == "primary" { " was the primary" } else { "" };
+        let sentence = format!("kill -9 {}: {}{was}", process.pid(), part.name());
         process.kill().await.map_err(|error| format!("cannot kill it: {error}"))?;
         part.address.send_replace(None);
         part.standing = Standing::default();
@@ -157,14 +158,31 @@ impl Stage {
         process.order("digest").await.map_err(|error| format!("cannot ask for a digest: {error}"))
     }
 
+    /// Tells a peer to be primary without these, which are gone for good.
+    pub(crate) async fn force(&mut self, peer: usize, gone: &[usize]) -> Result<(), String> {
+        let names: Vec<_> = gone.iter().map(|peer| self.parts[*peer].name()).collect();
+        let order = format!("force {}", names.join(" "));
+        let process = self.parts[peer].process.as_mut().ok_or("that peer does not run")?;
+        process.order(&order).await.map_err(|error| format!("cannot give an order: {error}"))
+    }
+
     /// Starts the callers of all peers.
     pub(crate) fn start_callers(&self, stop: &watch::Receiver<bool>) -> Vec<JoinHandle<Ledger>> {
-        let callers = self.parts.iter().enumerate().flat_map(|(peer, part)| {
-            (0..CALLERS).map(move |number| {
-                let number = peer * CALLERS + number;
-                let address = part.address.subscribe();
-                Caller::new(number, address, stop.clone(), part.tally.clone(), self.start)
-            })
+        let all = 0..self.parts.len();
+        all.flat_map(|peer| self.start_callers_of(peer, stop)).collect()
+    }
+
+    /// Starts the callers of one peer.
+    pub(crate) fn start_callers_of(
+        &self,
+        peer: usize,
+        stop: &watch::Receiver<bool>,
+    ) -> Vec<JoinHandle<Ledger>> {
+        let part = &self.parts[peer];
+        let callers = (0..CALLERS).map(|number| {
+            let number = peer * CALLERS + number;
+            let address = part.address.subscribe();
+            Caller::new(number, address, stop.clone(), part.tally.clone(), self.start)
         });
         callers.map(|caller| tokio::spawn(caller.run())).collect()
     }
@@ -251,7 +269,7 @@ impl Stage {
                 self.screen.tell(&format!("{} {sentence}", self.parts[peer].name()));
             }
             Some(Notice::Failed(problem)) => {
-                return Err(format!("{} did not start: {problem}", part.name()));
+                return Err(format!("{}: {problem}", part.name()));
             }
             None => return Err(format!("the process of {} has ended unasked", part.name())),
         }
