@@ -249,6 +249,22 @@ pub fn limits_file(spec: &LimitsSpec) {
     }
 }
 
+/// Any document that asks about limits is understood or refused with a sentence, and limits that
+/// one brings are built or refused.
+pub fn asks(document: &[u8]) {
+    let Ok(serde_json::Value::Object(mut fields)) = serde_json::from_slice(document) else {
+        return;
+    };
+    let ask = fields.remove("ask");
+    let ask = ask.as_ref().and_then(serde_json::Value::as_str).and_then(|ask| ask.split_once('.'));
+    let Some(("limits", ask)) = ask else { return };
+    match crate::limiter::admin::limits_brought(ask, &fields) {
+        Ok(Some(spec)) => limits_file(&spec),
+        Ok(None) => {}
+        Err(refused) => assert!(!refused.detail.is_empty()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -286,7 +302,36 @@ mod tests {
         }
     }
 
+    /// Asks with a field that does not fit, or none.
+    fn document() -> impl Strategy<Value = String> {
+        let asks = ["ask", "explain", "get", "peek", "put", "reset", "stats", "top", "x"];
+        let field = prop::sample::select(vec![
+            r#""limit":"api""#,
+            r#""key":"k""#,
+            r#""key_hex":"0g""#,
+            r#""amount":18446744073709551615"#,
+            r#""amount":-1"#,
+            r#""n":1001"#,
+            r#""items":[{"limit":"a","key":""}]"#,
+            r#""items":[[1,2,3]]"#,
+            r#""limits":{"a":{"rate":"0/s"}}"#,
+            r#""limits":{"a":{"rate":"1/s","max":1},"\u0000":{}}"#,
+            r#""carry":"keep""#,
+        ]);
+        (prop::sample::select(asks.to_vec()), prop::collection::vec(field, 0..4)).prop_map(
+            |(ask, fields)| {
+                let fields: String = fields.iter().map(|field| format!(",{field}")).collect();
+                format!(r#"{{"ask":"limits.{ask}"{fields}}}"#)
+            },
+        )
+    }
+
     proptest! {
+        #[test]
+        fn any_document_about_limits_is_understood_or_refused(document in document()) {
+            asks(document.as_bytes());
+        }
+
         #[test]
         fn any_bytes_are_operations_that_break_nothing(
             data in prop::collection::vec(any::<u8>(), 0..600),

@@ -29,11 +29,26 @@ const POSITION: Position = Position { ballot: BALLOT, sequence: Sequence(5 << 16
 const GROUP_ID: Option<GroupId> = Some(GroupId(0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100));
 const TIME: GroupTime = GroupTime(1_795_000_000_000_000_000);
 
+/// Documents of the admin lane.
+const ASKS: [(&str, &[u8]); 10] = [
+    ("events", br#"{"ask":"events","since":7,"wait_ms":30000}"#),
+    ("forget", br#"{"ask":"forget","peer":"c"}"#),
+    ("leave", br#"{"ask":"leave"}"#),
+    ("limits_explain", br#"{"ask":"limits.explain","items":[{"limit":"api","key":"k"}]}"#),
+    ("limits_peek", br#"{"ask":"limits.peek","limit":"api","key_hex":"00ff","amount":2}"#),
+    ("limits_put", br#"{"ask":"limits.put","limits":{"api":{"rate":"1/s"}},"carry":"reset"}"#),
+    ("priority", br#"{"ask":"priority","priority":10}"#),
+    ("refused", br#"{"ok":false,"error":"busy","detail":"wait","effect":"none"}"#),
+    ("status", br#"{"ask":"status"}"#),
+    ("switch", br#"{"ask":"switch","to":"b"}"#),
+];
+
 type Target = fn(&[u8]);
 
 #[test]
 fn every_file_of_the_corpus_runs() {
-    let targets: [(&str, Target); 4] = [
+    let targets: [(&str, Target); 5] = [
+        ("asks", quorate::admin::fuzzing::asks),
         ("frames", fuzzing::frames),
         ("messages", fuzzing::messages),
         ("calls", fuzzing::calls),
@@ -84,6 +99,9 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         stream.extend(bytes);
     }
     seeds.push(("frames", "all", stream));
+    for (name, document) in ASKS {
+        seeds.push(("asks", name, document.to_vec()));
+    }
     seeds.push(("directories", "golden", directory(false)));
     seeds.push(("directories", "golden_mended", directory(true)));
     seeds

@@ -1,7 +1,7 @@
 //! The handle that an application asks.
 
 pub(crate) mod account;
-mod admin;
+pub(crate) mod admin;
 pub(crate) mod ask;
 pub(crate) mod batch;
 pub(crate) mod change;

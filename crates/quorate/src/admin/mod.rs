@@ -46,6 +46,9 @@ mod client;
 mod document;
 mod error;
 mod monitor;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod responder;
 
 pub use answer::{Effect, Refused};

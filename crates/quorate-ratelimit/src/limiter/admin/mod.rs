@@ -132,3 +132,15 @@ impl Responder for Answers {
         })
     }
 }
+
+/// Reads an ask for the fuzz target; returns the limits that it brings, if it does.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn limits_brought(
+    ask: &str,
+    fields: &Map<String, Value>,
+) -> Result<Option<LimitsSpec>, Refused> {
+    Ok(match LimitsAsk::read(ask, fields)? {
+        LimitsAsk::Put(Put { limits, .. }) => Some(limits.into()),
+        _ => None,
+    })
+}
