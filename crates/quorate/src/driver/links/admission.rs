@@ -27,6 +27,7 @@ use parking_lot::Mutex;
 
 use crate::base::id::{PeerName, Time};
 use crate::config::{Bounds, MAX_MEMBERS};
+use crate::driver::admin::role::Role;
 use crate::driver::links::origin::Origin;
 use crate::driver::report::journal::LINKS;
 use crate::driver::report::pacer::Pacer;
@@ -47,6 +48,8 @@ const FOR_MEMBERS: usize = 4 * MAX_MEMBERS;
 /// Connections over which people and tools ask, at most. They take places that are otherwise for
 /// handshakes, and at most half of those.
 const MAX_ADMINS: usize = 8;
+/// Of these, those that whoever may only look leaves for who may act.
+const FOR_ACTING: usize = 2;
 /// The part of the files that this process may open which connections may take.
 const PART_OF_FILES: usize = 2;
 
@@ -104,6 +107,8 @@ pub(in crate::driver) enum Full {
     Guests { max: usize },
     #[error("{max} of the admin lane are open")]
     Admins { max: usize },
+    #[error("{max} of the admin lane are open, and more only for admins")]
+    Viewers { max: usize },
 }
 
 impl Admission {
@@ -343,18 +348,23 @@ impl Admitted {
         full.map_or(Ok(()), Err)
     }
 
-    /// Notes that it has shown that it may ask and give orders, for which there has to be a place.
+    /// Notes that it has shown that it may ask, and whether it may act, for which there has to be a
+    /// place.
     ///
     /// # Errors
     ///
     /// The bound that it would break: it is to be closed.
-    pub(in crate::driver) fn settle_admin(&mut self) -> Result<(), Full> {
+    pub(in crate::driver) fn settle_admin(&mut self, role: Role) -> Result<(), Full> {
         let admission = self.admission.clone();
         let mut state = admission.state.lock();
-        let max = admission.max_admins;
+        let most = admission.max_admins;
+        let (max, full): (usize, fn(usize) -> Full) = match role {
+            Role::Admin => (most, |max| Full::Admins { max }),
+            Role::Viewer => (most.saturating_sub(FOR_ACTING).max(1), |max| Full::Viewers { max }),
+        };
         let is_full = state.all.admins >= max;
         self.become_one(&mut state, if is_full { Stage::Plain } else { Stage::Admin });
-        if is_full { Err(Full::Admins { max }) } else { Ok(()) }
+        if is_full { Err(full(max)) } else { Ok(()) }
     }
 
     /// Counts it as something else from now on.

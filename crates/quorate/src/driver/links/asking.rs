@@ -33,7 +33,7 @@ impl Handshake<'_> {
         if let Some(difference) = self.objection(&hello) {
             return Err(self.turn_down(difference).await);
         }
-        let settled = self.admitted.as_mut().map_or(Ok(()), |admitted| admitted.settle_admin());
+        let settled = self.admitted.as_mut().map_or(Ok(()), |place| place.settle_admin(role));
         if let Err(full) = settled {
             let ours = full.to_string();
             self.part(Refuse { field: PLACES.to_owned(), ours, theirs: String::new() }).await;

@@ -220,7 +220,7 @@ fn whoever_asks_gets_in_beside_all_guests_and_takes_no_place_of_members() {
         let open = admission.counts()[0].now;
         let full = loop {
             let mut admitted = guest(&admission, "127.0.0.1:1").expect("handshakes have places");
-            match admitted.settle_admin() {
+            match admitted.settle_admin(Role::Admin) {
                 Ok(()) => held.push(admitted),
                 Err(full) => break full,
             }
@@ -238,6 +238,26 @@ fn whoever_asks_gets_in_beside_all_guests_and_takes_no_place_of_members() {
     }
 }
 
+/// Whoever watches a group that is ill keeps nobody from mending it.
+#[test]
+fn who_looks_leaves_places_for_who_acts() {
+    for (max, viewers, admins) in [(1_024, 6, 2), (64, 2, 2), (4, 1, 0)] {
+        let admission = admission(max, max, 512);
+        let mut held = Vec::new();
+        let mut settle = |role| loop {
+            let mut admitted = guest(&admission, "127.0.0.1:1").expect("handshakes have places");
+            match admitted.settle_admin(role) {
+                Ok(()) => held.push(admitted),
+                Err(full) => break (full, std::mem::take(&mut held)),
+            }
+        };
+        let (full, looking) = settle(Role::Viewer);
+        assert_eq!((full, looking.len()), (Full::Viewers { max: viewers }, viewers));
+        let (full, acting) = settle(Role::Admin);
+        assert_eq!((full, acting.len()), (Full::Admins { max: viewers + admins }, admins));
+    }
+}
+
 #[test]
 fn nothing_is_kept_of_those_that_have_gone() {
     let admission = admission(100, 100, 100);
@@ -250,7 +270,7 @@ fn nothing_is_kept_of_those_that_have_gone() {
                 admitted.settle(guest).expect("there is room");
             } else if host % 3 == 0 {
                 // The ninth of these is closed.
-                let _ = admitted.settle_admin();
+                let _ = admitted.settle_admin(Role::Admin);
             }
         }
     }
