@@ -115,6 +115,7 @@ async fn documents_that_nobody_can_read_are_refused() {
     let _peer = alone(&network).await;
     let mut raw = lane(&network).await;
     let deep = format!(r#"{{"ask":"status","x":{}"#, "[".repeat(60_000));
+    let long = format!(r#"{{"ask":"leave","{}":1}}"#, "x".repeat(60_000));
     let wide = format!(r#"{{"ask":"status","x":[{}0]}}"#, "0,".repeat(30_000));
     for document in [
         "",
@@ -134,12 +135,14 @@ async fn documents_that_nobody_can_read_are_refused() {
         r#"{"ask":"status"}{"ask":"leave"}"#,
         &deep,
         &wide,
+        &long,
     ] {
         if document.is_empty() {
             continue;
         }
         raw.send(&ask(document)).await.expect("open");
         let answer = answer(&mut raw).await;
+        assert!(answer.to_string().len() < 1_000, "{answer}");
         let shown: String = document.chars().take(60).collect();
         assert_eq!(answer["error"], "bad_request", "{shown}: {answer}");
         assert_eq!((&answer["ok"], &answer["effect"]), (&json!(false), &json!("none")), "{shown}");

@@ -10,7 +10,11 @@ use serde_json::Value;
 use crate::base::error::{
     ArrangeError, DecideError, ForceError, PolicyError, RemoveError, SwitchError,
 };
+use crate::base::told::shortened;
 use crate::wire::MAX_ANSWER_BYTES;
+
+/// Most characters of what is wrong with a document.
+const MAX_DETAIL: usize = 400;
 
 /// Why an ask was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -44,15 +48,21 @@ impl Refused {
         Self { error: error.into(), detail: detail.into(), effect: Effect::None }
     }
 
-    /// A document that cannot be used. Nothing has changed.
-    pub fn bad_request(detail: impl Into<String>) -> Self {
-        Self::new("bad_request", detail)
+    /// A document that cannot be used. Nothing has changed. Of the sentence the first 400
+    /// characters are told: it may say what was sent.
+    pub fn bad_request(detail: impl AsRef<str>) -> Self {
+        Self::new("bad_request", shortened(detail.as_ref(), MAX_DETAIL))
     }
 
     /// The same after which something may have changed.
     #[must_use]
     pub fn unknown(self) -> Self {
         Self { effect: Effect::Unknown, ..self }
+    }
+
+    /// The same of an ask that changes nothing.
+    pub(crate) fn without_effect(self) -> Self {
+        Self { effect: Effect::None, ..self }
     }
 
     fn of(error: &dyn fmt::Display, name: &'static str, effect: Effect) -> Self {

@@ -9,14 +9,13 @@ use tokio::time::timeout;
 
 use crate::admin::{Access, Ask, Document, Refused, Responder};
 use crate::base::error::NoPrimaryReason;
-use crate::base::told::printable;
-use crate::driver::report::events::NumberedEvent;
+use crate::base::told::{rounded, shortened};
+use crate::driver::admin::shown;
 use crate::driver::report::status::Status;
 use crate::driver::shared::Shared;
-use crate::wire::MAX_ANSWER_BYTES;
 
-/// The part of an answer that lists may take: what is around them fits into the rest.
-const MAX_LIST_BYTES: usize = MAX_ANSWER_BYTES / 8 * 7;
+/// Most characters of the name of an ask that are told back.
+const MAX_NAME: usize = 64;
 
 /// The place where a peer answers.
 #[derive(Clone)]
@@ -55,7 +54,8 @@ impl Desk {
         }
         let Document { ask, fields } = document;
         let unknown = || {
-            let detail = format!("{ask:?} is nothing that this peer can be asked for");
+            let named = shortened(&ask, MAX_NAME);
+            let detail = format!("{named:?} is nothing that this peer can be asked for");
             Refused::new("unknown_ask", detail)
         };
         let (responder, name) = self.shared.responders.of(&ask).ok_or_else(unknown)?;
@@ -80,7 +80,7 @@ impl Desk {
             }
         });
         carried_out.await.unwrap_or_else(|_| {
-            let detail = format!("not done within {deadline:?}: it may be done yet");
+            let detail = format!("not done within {}: it may be done yet", rounded(deadline));
             Err(Refused::new("timed_out", detail).unknown())
         })
     }
@@ -144,26 +144,14 @@ impl Desk {
         }
     }
 
-    /// The status; of a peer with more clients than fit without those.
+    /// The status, as of now.
     fn look(&self) -> Value {
         let mut status = Status::clone(&self.status.borrow());
         status.refresh(&self.shared);
-        let mut shown = json!(status);
-        if shown.to_string().len() > MAX_LIST_BYTES
-            && let Some(Value::Array(peers)) = shown.get_mut("peers")
-        {
-            let all = peers.len();
-            peers.retain(|peer| {
-                let name = peer["name"].as_str().unwrap_or_default();
-                self.shared.roster.is_known(name)
-            });
-            let left_out = all - peers.len();
-            shown["peers_left_out"] = json!(left_out);
-        }
-        shown
+        shown::status(&status, |name| self.shared.roster.is_known(name))
     }
 
-    /// The events after that of a number, as many as fit; waits for one if there is none.
+    /// The events after that of a number; waits for one if there is none.
     async fn events(&self, since: u64, wait: Duration) -> Value {
         let mut coming = self.shared.events_after(since);
         // Numbers are of one start: one of an earlier start stands for the newest.
@@ -173,28 +161,6 @@ impl Desk {
             let _ = timeout(wait, coming.next()).await;
         }
         let events = self.shared.events_since(since);
-        let mut listed = Vec::new();
-        let mut bytes = 0;
-        let mut next = since;
-        for event in &events {
-            let shown = shown(event);
-            bytes += shown.to_string().len() + 1;
-            if bytes > MAX_LIST_BYTES {
-                break;
-            }
-            next = event.number;
-            listed.push(shown);
-        }
-        let missed = next - since - listed.len() as u64;
-        let incarnation = self.shared.start.incarnation;
-        json!({ "events": listed, "next": next, "missed": missed, "incarnation": incarnation })
+        shown::events(&events, since, self.shared.start.incarnation)
     }
-}
-
-/// An event, with what it says to people.
-fn shown(event: &NumberedEvent) -> Value {
-    let mut shown = json!(event);
-    shown["severity"] = json!(event.event.severity());
-    shown["text"] = json!(printable(&event.event.to_string()));
-    shown
 }

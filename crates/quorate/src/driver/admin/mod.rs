@@ -3,3 +3,4 @@
 pub(super) mod desk;
 pub(super) mod role;
 pub(super) mod session;
+mod shown;

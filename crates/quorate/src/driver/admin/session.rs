@@ -130,7 +130,8 @@ impl Session {
                 result
             }
             Access::Look => tokio::select! {
-                result = carried_out => result,
+                // Whatever is not known of it, nothing was changed.
+                result = carried_out => result.map_err(Refused::without_effect),
                 ended = self.ends() => return Err(ended),
             },
         };
