@@ -48,7 +48,7 @@ pub(in crate::driver) async fn serve(desk: Desk, agreed: Agreed, role: Role) {
     let session = Session { desk, stream, buffer, by: hello.peer, role };
     let by = session.by.clone();
     let address = session.stream.peer_address.clone();
-    tracing::debug!(target: ADMIN, %peer, %by, address, ?role, "an admin connection is open");
+    tracing::debug!(target: ADMIN, %peer, %by, address, %role, "an admin connection is open");
     let Err(error) = session.run().await;
     let error = Chain(&error);
     tracing::debug!(target: ADMIN, %peer, %by, address, %error, "an admin connection has ended");
