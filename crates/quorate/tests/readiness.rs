@@ -213,3 +213,81 @@ async fn a_peer_that_ends_uncounted_does_not_count() {
         other => panic!("{other:?}"),
     }
 }
+
+/// Whoever stops one after the other would have stopped the second while the first was away.
+#[tokio::test(start_paused = true)]
+async fn a_peer_is_settled_when_the_group_can_do_without_one_more() {
+    let mut trio = Trio::start(|builder| builder).await;
+    for peer in &trio.peers {
+        peer.wait_settled(LONG).await.expect("all three are there");
+        assert!(peer.is_settled(Duration::MAX), "{}", peer.name());
+    }
+    let primary = trio.primary();
+    let [one, other] = NAMES.into_iter().filter(|name| *name != primary).collect::<Vec<_>>()[..]
+    else {
+        panic!("there are two others")
+    };
+    // Both go, and one comes back: with the third it is a majority, and no more than that.
+    trio.crash(one).await;
+    let third = trio.take(other);
+    let back = trio.start_one(one).await.expect("its address is free");
+    assert!(!back.is_settled(Duration::ZERO), "it does not count yet");
+    back.wait_counted(LONG).await.expect("there are three names, and two others");
+    until(&back, |status| status.spare == 1).await;
+    assert!(back.is_settled(Duration::MAX));
+    drop(third);
+    until(&back, |status| status.spare == 0).await;
+    for peer in [&back, trio.peer(&primary)] {
+        assert!(peer.is_settled(Duration::MAX), "{} was settled before", peer.name());
+    }
+    // One that has never been settled is, when nobody has come for so long.
+    trio.crash(&primary).await;
+    drop(back);
+    tokio::task::yield_now().await;
+    let network = &trio.network;
+    let (first, second) = tokio::join!(trio.start_one(&primary), trio.start_one(one));
+    let alone = [first.expect("it is free"), second.expect("it is free")];
+    alone[0].wait_counted(LONG * 2).await.expect("they found the group anew");
+    let begun = alone[0].time();
+    let patience = Duration::from_secs(30);
+    assert!(!alone[0].is_settled(Duration::MAX));
+    let status = alone[0].wait_settled(patience).await.expect("it counts itself");
+    assert_eq!((alone[0].time().since(begun), status.spare), (patience, 0));
+    assert!(alone[0].is_settled(patience), "it has run for so long");
+    assert!(!alone[0].is_settled(Duration::MAX), "and would be settled only by another");
+    network.cut(&primary, one);
+    until(&alone[0], |status| status.primary.is_none()).await;
+    assert!(!alone[0].is_settled(Duration::ZERO));
+    let error = alone[0].wait_settled(patience).await.expect_err("nothing is decided here");
+    assert!(matches!(error, NotCountedError::NotReady(_)), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relaxed_peer_that_was_settled_stays_so_alone() {
+    let mut trio = Trio::start(|builder| builder.mode(quorate::Mode::Relaxed)).await;
+    trio.peer("a").wait_settled(LONG).await.expect("all three are there");
+    for name in ["b", "c"] {
+        trio.crash(name).await;
+    }
+    until(trio.peer("a"), |status| status.primary.is_none()).await;
+    assert!(trio.peer("a").is_settled(Duration::MAX), "it goes on");
+    let late = trio.start_one("b").await.expect("its address is free");
+    trio.crash("a").await;
+    tokio::time::sleep(LONG).await;
+    assert!(!late.is_settled(Duration::ZERO), "it has never counted");
+    late.shutdown().await;
+    assert!(!late.is_settled(Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_only_member_is_settled_when_it_counts() {
+    let network = quorate::transport::InProcess::network();
+    let alone = Peer::builder("x", support::Counter)
+        .members([("x", "x")])
+        .transport(network.at("x"))
+        .tokio_clock();
+    let alone = alone.start().await.expect("the settings are valid");
+    let status = alone.wait_settled(LONG).await.expect("it counts as the only one");
+    assert_eq!(status.spare, 0);
+    assert!(alone.is_settled(Duration::MAX));
+}

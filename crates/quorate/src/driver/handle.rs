@@ -107,7 +107,10 @@ impl Handle {
     pub(super) fn is_settled(&self, patience: Duration) -> bool {
         let status = self.status();
         if !self.shared.is_ready() || status.primary.is_none() {
-            return false;
+            // A relaxed peer decides alone; one that was counted out is to be replaced.
+            let decides_alone = self.shared.is_relaxed() && !self.shared.has_ended();
+            let has_settled = self.has_settled.load(Ordering::Relaxed);
+            return has_settled && decides_alone && !readiness::is_removed(&status);
         }
         let is_counted = readiness::is_counted(&status);
         if is_counted && readiness::may_lose_one(&status) {
