@@ -29,9 +29,10 @@ pub(crate) struct HttpOptions {
     /// Where this peer serves HTTP.
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) http: String,
-    /// Where it serves what changes the group (leave, forget, switch-primary, priority, reset, PUT
-    /// limits) or shows what callers have no part in (top, digest), and nowhere else. If left out:
-    /// where --http is, if that is on loopback, and else at a port of loopback that is printed.
+    /// Where it serves what changes the group (leave, forget, switch-primary, priority, POST
+    /// monitor, force-primary, found, reset, PUT limits) or shows what callers have no part in
+    /// (top, digest), and nowhere else. If left out: where --http is, if that is on loopback, and
+    /// else at a port of loopback that is printed.
     #[arg(long, value_name = "HOST:PORT")]
     admin_http: Option<String>,
     /// Names by which callers reach the HTTP of this peer, beside localhost and those that other

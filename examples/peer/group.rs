@@ -5,6 +5,7 @@
 //!                                   certificates, how limits of others differ
 //! GET  /v1/events?since=N           what happened after event N
 //! GET  /readyz                      this peer decides, and counts as a member
+//! GET  /readyz?settled=SECONDS      and one more may fail, or it has run for so long
 //! GET  /v1/safe-to-stop             the group goes on without it, or whom it waits for
 //! GET  /v1/digest                   equal at peers that hold equal cells
 //! POST /v1/switch-primary {"to"}    a planned hand-over
@@ -12,6 +13,11 @@
 //! POST /v1/forget {"peer"}          so is one that is gone
 //! POST /v1/priority {"priority"}    who is promoted first, until this peer ends
 //! ```
+//!
+//! With `settled` it paces a rollout: the next peer is stopped when the group can do without it.
+//! After so many seconds whoever counts is ready all the same, for nobody else may come. Once a
+//! peer was settled it stays ready while calls are decided. Only readiness goes by it: a startup or
+//! liveness probe that does kills a good member because another is missing.
 //!
 //! One digest is worked out at a time, on a thread for that; who asks for another meanwhile is
 //! answered with 503 `digest_running`.
@@ -161,7 +167,40 @@ async fn priority(
 /// Ready when it decides and counts as a member: whoever stops one peer after the other waits for
 /// that. Where the others are gone a relaxed peer decides alone: one that has counted stays ready
 /// then, so that the service goes on, and one that has just started is not ready before it counts.
-async fn ready(State(Service { peer, .. }): State<Service>) -> Result<&'static str, Problem> {
+async fn ready(
+    State(Service { peer, .. }): State<Service>,
+    query: Result<Query<Patience>, QueryRejection>,
+) -> Result<&'static str, Problem> {
+    let Query(Patience { settled }) = query.map_err(|_| Problem::bad_request(SETTLED))?;
+    match settled.map(Duration::from_secs) {
+        Some(patience) if peer.is_settled(patience) => Ok("ready\n"),
+        Some(_) => {
+            counted(&peer).await?;
+            Err(unsettled(&peer))
+        }
+        None => counted(&peer).await,
+    }
+}
+
+const SETTLED: &str = "settled is how many seconds a peer that counts is waited for until the \
+                       group can do without one more: give it once and as a whole number, like \
+                       GET /readyz?settled=120";
+
+#[derive(Deserialize)]
+struct Patience {
+    settled: Option<u64>,
+}
+
+/// Why a peer that counts is not settled: who is missing.
+fn unsettled(peer: &Peer) -> Problem {
+    let detail = match peer.safe_to_stop() {
+        Err(missing) => format!("this peer counts, and no other member may fail: {missing}"),
+        Ok(()) => "this peer counts, and no other member may fail yet".to_owned(),
+    };
+    Problem::busy("not_settled", &detail)
+}
+
+async fn counted(peer: &Peer) -> Result<&'static str, Problem> {
     match peer.wait_counted(Duration::ZERO).await {
         Ok(_) => Ok("ready\n"),
         Err(NotCountedError::NotReady(error)) if decides_alone(&error) => Ok("ready\n"),
@@ -175,8 +214,8 @@ async fn ready(State(Service { peer, .. }): State<Service>) -> Result<&'static s
 }
 
 fn decides_alone(NotReadyError { reason, status, .. }: &NotReadyError) -> bool {
-    let has_ended = *reason == NoPrimaryReason::ShutDown;
-    status.mode == Mode::Relaxed && status.has_counted && !has_ended
+    let is_out = matches!(reason, NoPrimaryReason::ShutDown | NoPrimaryReason::CountedOut);
+    status.mode == Mode::Relaxed && status.has_counted && !is_out
 }
 
 /// Whether the group goes on if this peer is stopped.

@@ -45,6 +45,27 @@
 //!     --http 127.0.0.1:8105
 //! ```
 //!
+//! With `--monitor-size 3` at all peers the group forgets a member by itself that was silent for a
+//! minute, as soon as three others are there: kill one, start `d` with `--join`, and look. What is
+//! wanted is changed through any peer, and stopped for a while. `/readyz?settled=120` paces whoever
+//! replaces one after the other.
+//!
+//! ```text
+//! curl 127.0.0.1:8101/v1/monitor
+//! curl 127.0.0.1:8101/v1/monitor -d '{"size":3,"grace_ms":30000}'
+//! curl 127.0.0.1:8101/v1/monitor -d '{"pause_ms":7200000}'
+//! curl -i '127.0.0.1:8104/readyz?settled=120'
+//! ```
+//!
+//! Kill two of three for good, read `lost` in the status of the one that is left, and have it go on
+//! with what it holds. If they live after all, they end when they hear of it: say so only of those
+//! that are gone. Where nobody holds anything, `found` waits for nobody who is missing.
+//!
+//! ```text
+//! curl 127.0.0.1:8101/v1/force-primary -d '{"gone":["b","c"]}'
+//! curl -X POST 127.0.0.1:8101/v1/found
+//! ```
+//!
 //! What changes the group, or shows whose keys are used (`top`), is served at the same address as
 //! long as that is on loopback. Off loopback it has an address of its own: `--admin-http`, or a
 //! port of loopback that is printed at the start.
@@ -121,6 +142,7 @@ mod holds;
 mod http;
 mod limits;
 mod metrics;
+mod monitor;
 mod problem;
 mod refused;
 mod rules;
@@ -148,6 +170,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::addresses::{Address, HttpOptions};
+use crate::monitor::MonitorOptions;
 use crate::service::Service;
 use crate::tls::TlsOptions;
 
@@ -257,6 +280,8 @@ struct Options {
     /// Let nobody ask this peer, or give it orders, over the port of the peers.
     #[arg(long)]
     no_admin: bool,
+    #[command(flatten)]
+    monitor: MonitorOptions,
     #[command(flatten)]
     http: HttpOptions,
     #[command(flatten)]
@@ -432,6 +457,9 @@ async fn start(
     }
     if options.plaintext_on_network {
         builder = builder.plaintext_allowed_on_network();
+    }
+    if let Some(monitor) = options.monitor.monitor() {
+        builder = builder.monitor(monitor);
     }
     if options.no_admin {
         builder = builder.no_admin();

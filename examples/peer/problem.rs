@@ -45,7 +45,15 @@ impl Problem {
     /// With what the status says of whoever is missing, and of what differs.
     pub(crate) fn not_ready(error: &NotReadyError) -> Self {
         let detail = format!("{error}; {}", look(error.reason));
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail).retry(SOON)
+        match error.reason {
+            NoPrimaryReason::CountedOut => Self::counted_out(detail),
+            _ => Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail).retry(SOON),
+        }
+    }
+
+    /// Without Retry-After: it is so for good.
+    fn counted_out(detail: String) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "counted_out", detail)
     }
 
     /// It is not done now, and may be in a moment.
@@ -126,6 +134,10 @@ impl From<DecideError> for Problem {
             Self::new(StatusCode::SERVICE_UNAVAILABLE, name, advised(advice)).retry(SOON)
         };
         match error {
+            DecideError::NoPrimary { reason: NoPrimaryReason::CountedOut } => {
+                let advice = look(NoPrimaryReason::CountedOut);
+                Self::counted_out(advised(&format!("{NOT_COUNTED}; {advice}")))
+            }
             DecideError::NoPrimary { reason } => {
                 unavailable("no_primary", &format!("{NOT_COUNTED}; {}", look(reason)))
             }
@@ -141,14 +153,14 @@ impl From<DecideError> for Problem {
 /// What to do where there is no primary: to try again only where the group comes out of it by
 /// itself.
 fn look(reason: NoPrimaryReason) -> &'static str {
-    use NoPrimaryReason::{Incomplete, NoCandidate, Refused, Removed, ShutDown};
+    use NoPrimaryReason::{CountedOut, Incomplete, NoCandidate, Refused, Removed, ShutDown};
     match reason {
         Refused => {
             "it lasts until they are set alike: GET /v1/status shows under refusals both values"
         }
         NoCandidate => "POST /v1/priority at one of them gives it another",
         Incomplete => "it lasts until they are back: GET /v1/status names them under waits_for",
-        Removed | ShutDown => "ask another peer",
+        CountedOut | Removed | ShutDown => "ask another peer",
         _ => {
             "try again in a moment; GET /v1/status shows which peers are up, under link_error why \
              others are not and, under refusals, who was turned away"
@@ -230,6 +242,16 @@ mod tests {
         assert!(said.contains("at every member by --clients-may-switch-primary"), "{said}");
         let said = Problem::from(RemoveError::NotAllowed { peer: "b".into() }).detail;
         assert!(said.contains("at every member by --clients-may-remove-members"), "{said}");
+    }
+
+    #[test]
+    fn whom_a_newer_generation_has_counted_out_is_told_so_and_nobody_comes_again() {
+        let reason = NoPrimaryReason::CountedOut;
+        let problem = Problem::from(DecideError::NoPrimary { reason });
+        assert_eq!((problem.status.as_u16(), problem.error), (503, "counted_out"));
+        assert_eq!(problem.retry_after, None);
+        assert!(problem.detail.contains("nothing was counted"), "{}", problem.detail);
+        assert!(!problem.detail.contains("try again"), "{}", problem.detail);
     }
 
     /// What lasts until somebody changes something was told to be over in a moment.

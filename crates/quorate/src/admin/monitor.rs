@@ -12,7 +12,7 @@ use crate::config::{Monitor, MonitorChange};
 /// without `"grace_ms":60000`, `{"off":true}`, `{"pause_ms":7200000}` and `{"resume":true}`; or
 /// nothing, which asks how they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object")]
 pub struct MonitorDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<usize>,
