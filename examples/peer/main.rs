@@ -48,7 +48,7 @@
 //! With `--monitor-size 3` at all peers the group forgets a member by itself that was silent for a
 //! minute, as soon as three others are there: kill one, start `d` with `--join`, and look. What is
 //! wanted is changed through any peer, and stopped for a while. `/readyz?settled=120` paces whoever
-//! replaces one after the other.
+//! replaces one after the other, and with `--leave-on-stop` a peer that is stopped needs no grace.
 //!
 //! ```text
 //! curl 127.0.0.1:8101/v1/monitor
@@ -280,6 +280,11 @@ struct Options {
     /// Let nobody ask this peer, or give it orders, over the port of the peers.
     #[arg(long)]
     no_admin: bool,
+    /// Have this peer counted out of the group when it is told to stop, before it stops: for
+    /// members that come and go under new names. A restart is no departure: never where it comes
+    /// back under its name, as in a StatefulSet.
+    #[arg(long, conflicts_with = "client")]
+    leave_on_stop: bool,
     #[command(flatten)]
     monitor: MonitorOptions,
     #[command(flatten)]
@@ -343,9 +348,24 @@ async fn serve(options: Options) -> Result<(), String> {
     if tokio::time::timeout(DRAIN, drained).await.is_err() {
         say("some requests were still under way");
     }
+    if options.leave_on_stop {
+        say(&leave(&peer).await);
+    }
     let end = peer.shutdown().await;
     say(&told(&end, &peer));
     Ok(())
+}
+
+/// Has this peer counted out, within the I/O timeout and a hand-over; says what came of it. Either
+/// way it stops then.
+async fn leave(peer: &Peer) -> String {
+    match peer.leave().await {
+        Ok(()) => "has left the group".to_owned(),
+        Err(error) => {
+            let said = flags::in_flags(&error.to_string());
+            format!("stops without having left, and counts until it is forgotten: {said}")
+        }
+    }
 }
 
 /// How this peer ended, as a sentence.
