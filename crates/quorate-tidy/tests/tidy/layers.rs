@@ -27,6 +27,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "driver",
         ],
     ),
+    (
+        "crates/quorate-cli",
+        &["exit", "text", "output", "arguments", "report", "door", "group", "top", "command"],
+    ),
     ("crates/quorate-ratelimit", &["numbers", "limit", "rule", "model", "limiter"]),
 ];
 

@@ -1,0 +1,114 @@
+//! The command line.
+
+pub(crate) mod command;
+mod examples;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser};
+
+use crate::arguments::command::Command;
+use crate::text::units::some_duration;
+
+/// Looks at a Quorate group, and changes it.
+///
+/// Any address of a peer of the group is enough: the command asks there who the others are, and
+/// goes to the one that it is for. It talks to the port at which the peers meet each other.
+///
+/// Over TLS it shows a certificate of the group's CA with the URI quorate-viewer:NAME, which may
+/// look, or quorate-admin:NAME, which may also change things; a peer's own certificate may neither.
+/// In plain text it is let in only where nobody else can listen: on the peer's own machine.
+#[derive(Debug, Parser)]
+#[command(
+    name = "quorate",
+    version,
+    after_help = examples::QUORATE,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) manner: Manner,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where the group is, and how to get in.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Where the group is")]
+pub(crate) struct Place {
+    /// Addresses of peers, asked in this order until one answers.
+    #[arg(
+        long = "peer",
+        value_name = "HOST:PORT,..",
+        global = true,
+        env = "QUORATE_PEERS",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    pub(crate) peers: Vec<String>,
+
+    /// The group that is meant: a peer of another one is not asked. Default: whichever is there.
+    #[arg(long, value_name = "NAME", global = true, env = "QUORATE_GROUP", hide_env_values = true)]
+    pub(crate) group: Option<String>,
+
+    /// The CAs that the peers' certificates are of, as PEM.
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        env = "QUORATE_TLS_CA",
+        hide_env_values = true
+    )]
+    pub(crate) tls_ca: Option<PathBuf>,
+
+    /// The certificate to show, as PEM.
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        env = "QUORATE_TLS_CERT",
+        hide_env_values = true
+    )]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The certificate's key, as PEM.
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        env = "QUORATE_TLS_KEY",
+        hide_env_values = true
+    )]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// The name to go by in the peers' logs; of a certificate it is the one in it.
+    #[arg(long = "as", value_name = "NAME", global = true)]
+    pub(crate) asks_as: Option<String>,
+}
+
+/// How it is asked and told.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "How")]
+pub(crate) struct Manner {
+    /// Prints JSON, as docs/cli.md describes it, in place of text.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// How long to wait for an answer: 500ms, 10s, 5m.
+    #[arg(
+        long,
+        value_name = "TIME",
+        global = true,
+        default_value = "10s",
+        value_parser = some_duration
+    )]
+    pub(crate) timeout: Duration,
+
+    /// Does not ask before it does what cannot be undone.
+    #[arg(long, short = 'y', global = true)]
+    pub(crate) yes: bool,
+}

@@ -1,0 +1,147 @@
+//! The commands that change who decides and who is a member.
+
+use serde_json::{Value, json};
+
+use crate::command::Run;
+use crate::exit::{Exit, Failure};
+use crate::group::Reached;
+use crate::report::document::Document;
+
+/// Has a member take over.
+///
+/// # Errors
+///
+/// If it does not.
+pub(crate) async fn switch(run: &mut Run<'_>, name: &str) -> Result<Exit, Failure> {
+    let patience = run.group()?.patience();
+    let mut reached = run.group()?.first().await?;
+    let answer = reached.act(json!({"ask": "switch", "to": name}), patience).await?;
+    run.tell(&reached, &answer, || format!("{name} is primary"));
+    Ok(Exit::Done)
+}
+
+/// Has a member count itself out.
+///
+/// # Errors
+///
+/// If it does not, or that is not meant.
+pub(crate) async fn leave(run: &mut Run<'_>, name: &str) -> Result<Exit, Failure> {
+    let patience = run.group()?.patience();
+    let mut reached = run.group()?.find(name).await?;
+    let left = reached.status.members.len().saturating_sub(1);
+    let group = reached.status.group.clone();
+    run.consent(&format!(
+        "{name} leaves group {group} for good: majorities are of {left} members then."
+    ))?;
+    let answer = reached.act(json!({"ask": "leave"}), patience).await?;
+    run.tell(&reached, &answer, || format!("{name} has left{}", members(&answer)));
+    Ok(Exit::Done)
+}
+
+/// Counts a member out that is gone.
+///
+/// # Errors
+///
+/// If it is not counted out, or that is not meant.
+pub(crate) async fn forget(run: &mut Run<'_>, name: &str) -> Result<Exit, Failure> {
+    let patience = run.group()?.patience();
+    let mut reached = run.group()?.first().await?;
+    let group = reached.status.group.clone();
+    let link = reached.status.other(name).and_then(|other| other.is_linked);
+    let still = match link {
+        Some(true) => format!("\nIt is connected to {} at this moment.", reached.status.name),
+        _ => String::new(),
+    };
+    run.consent(&format!(
+        "{name} is counted out of group {group} for good: if it is not gone, it takes part in \
+         nothing any more.{still}"
+    ))?;
+    let answer = reached.act(json!({"ask": "forget", "peer": name}), patience).await?;
+    run.tell(&reached, &answer, || format!("{name} is forgotten{}", members(&answer)));
+    Ok(Exit::Done)
+}
+
+/// Sets a member's priority.
+///
+/// # Errors
+///
+/// If it is not set.
+pub(crate) async fn priority(run: &mut Run<'_>, name: &str, priority: u8) -> Result<Exit, Failure> {
+    let patience = run.group()?.patience();
+    let mut reached = run.group()?.find(name).await?;
+    let answer = reached.act(json!({"ask": "priority", "priority": priority}), patience).await?;
+    run.tell(&reached, &answer, || match priority {
+        0 => format!("{name} is not promoted any more"),
+        _ => format!("{name} has priority {priority}"),
+    });
+    Ok(Exit::Done)
+}
+
+/// Has all members that answer found the group, or those that are named.
+///
+/// # Errors
+///
+/// If none of them does, or that is not meant.
+pub(crate) async fn found(run: &mut Run<'_>, at: &[String]) -> Result<Exit, Failure> {
+    let patience = run.group()?.patience();
+    let survey = run.group()?.survey().await?;
+    let unanswered = survey.unanswered.clone();
+    let is_asked = |reached: &Reached| {
+        let name = &reached.status.name;
+        let is_member = reached.status.member(name).is_some();
+        if at.is_empty() { is_member } else { at.contains(name) }
+    };
+    let mut asked: Vec<Reached> = survey.peers.into_iter().filter(is_asked).collect();
+    let names: Vec<String> = asked.iter().map(|reached| reached.status.name.clone()).collect();
+    if let Some(missing) = at.iter().find(|name| !names.contains(name)) {
+        let detail = format!("{missing} is not reached; nothing was changed");
+        return Err(Failure::new(Exit::Unreached, "unreachable", detail));
+    }
+    let Some(first) = asked.first() else {
+        let detail = "none of those that answer is a member; nothing was changed";
+        return Err(Failure::new(Exit::Refused, "not_member", detail));
+    };
+    let without = match &unanswered[..] {
+        [] => String::new(),
+        missing => {
+            let missing: Vec<&str> = missing.iter().map(|(name, _)| &**name).collect();
+            format!(" What only {} hold is lost.", missing.join(", "))
+        }
+    };
+    let group = first.status.group.clone();
+    run.consent(&format!(
+        "{} found group {group} as soon as they are a majority, without waiting for anybody \
+         else.{without}",
+        names.join(", ")
+    ))?;
+    let mut answers = Vec::new();
+    let mut failures = Vec::new();
+    for reached in &mut asked {
+        match reached.act(json!({"ask": "found"}), patience).await {
+            Ok(answer) => answers.push(json!({"peer": reached.status.name, "answer": answer})),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    match (answers.is_empty(), failures.into_iter().next()) {
+        (true, Some(failure)) => return Err(failure),
+        (false, Some(failure)) => {
+            let detail = format!("some are told, and not all: {}", failure.detail);
+            return Err(Failure::new(Exit::Unknown, &failure.error, detail));
+        }
+        (_, None) => {}
+    }
+    match run.manner.json {
+        true => run.output.json(&json!({"answers": answers})),
+        false => run.output.text(&format!(
+            "{} are told; quorate status says when somebody decides",
+            names.join(", ")
+        )),
+    }
+    Ok(Exit::Done)
+}
+
+/// The members that an answer names.
+fn members(answer: &Value) -> String {
+    let members = Document::of(answer).texts("members");
+    if members.is_empty() { String::new() } else { format!("; members: {}", members.join(", ")) }
+}

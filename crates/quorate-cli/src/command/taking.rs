@@ -1,0 +1,124 @@
+//! `ask`, `peek`, `reset` and `explain`: a key under a limit.
+
+use serde_json::{Value, json};
+
+use crate::arguments::command::{Amount, Key};
+use crate::command::Run;
+use crate::exit::{Exit, Failure};
+use crate::report::document::Document;
+use crate::text::units::{count, span};
+
+/// Takes units.
+///
+/// # Errors
+///
+/// If nothing was decided, or that is not known.
+pub(crate) async fn ask(run: &mut Run<'_>, amount: &Amount) -> Result<Exit, Failure> {
+    let patience = run.group()?.patience();
+    let mut reached = run.group()?.first().await?;
+    let answer = reached.act(question("limits.ask", amount), patience).await?;
+    run.tell(&reached, &answer, || decision(amount, &answer, "admitted", "denied"));
+    exit(&answer)
+}
+
+/// Says what would come of it.
+///
+/// # Errors
+///
+/// If that is not known.
+pub(crate) async fn peek(run: &mut Run<'_>, amount: &Amount) -> Result<Exit, Failure> {
+    let patience = run.group()?.patience();
+    let mut reached = run.group()?.first().await?;
+    let answer = reached.look(question("limits.peek", amount), patience).await?;
+    run.tell(&reached, &answer, || {
+        decision(amount, &answer, "would be admitted", "would be denied")
+    });
+    exit(&answer)
+}
+
+/// Forgets what was taken.
+///
+/// # Errors
+///
+/// If it was not forgotten, or that is not meant.
+pub(crate) async fn reset(run: &mut Run<'_>, of: &Key) -> Result<Exit, Failure> {
+    let patience = run.group()?.patience();
+    let mut reached = run.group()?.first().await?;
+    let Key { limit, key } = of;
+    run.consent(&format!("All that {key} has taken under {limit} is forgotten."))?;
+    let ask = json!({"ask": "limits.reset", "limit": limit, "key": key});
+    let answer = reached.act(ask, patience).await?;
+    run.tell(&reached, &answer, || {
+        let granted = Document::of(&answer).number("granted");
+        let given_back = granted.map(|units| format!(": {} given back", count(units)));
+        format!("{key} begins anew under {limit}{}", given_back.unwrap_or_default())
+    });
+    Ok(Exit::Done)
+}
+
+/// Says in words what a limit would decide.
+///
+/// # Errors
+///
+/// If that is not known.
+pub(crate) async fn explain(run: &mut Run<'_>, amount: &Amount) -> Result<Exit, Failure> {
+    let patience = run.group()?.patience();
+    let mut reached = run.group()?.first().await?;
+    let answer = reached.look(question("limits.explain", amount), patience).await?;
+    run.tell(&reached, &answer, || explained(&answer));
+    Ok(Exit::Done)
+}
+
+fn question(ask: &str, Amount { of: Key { limit, key }, amount }: &Amount) -> Value {
+    json!({"ask": ask, "limit": limit, "key": key, "amount": amount})
+}
+
+/// 0 or 7.
+fn exit(answer: &Value) -> Result<Exit, Failure> {
+    match Document::of(answer).flag("allowed") {
+        Some(true) => Ok(Exit::Done),
+        Some(false) => Ok(Exit::Denied),
+        None => {
+            let detail = "the answer does not say whether it was admitted: the peer may be newer";
+            Err(Failure::new(Exit::Unknown, "bad_answer", detail))
+        }
+    }
+}
+
+fn decision(asked: &Amount, answer: &Value, allowed: &str, denied: &str) -> String {
+    let Amount { of: Key { limit, key }, amount } = asked;
+    let answer = Document::of(answer);
+    let word = if answer.flag("allowed") == Some(true) { allowed } else { denied };
+    let mut said = format!("{limit}: {} for {key} {word}", count(*amount));
+    if let Some(remaining) = answer.number("remaining") {
+        let of = answer.number("limit").map(|limit| format!(" of {}", count(limit)));
+        said += &format!("; {}{} left", count(remaining), of.unwrap_or_default());
+    }
+    if answer.flag("shadow") == Some(true) {
+        said += "; the limit is a shadow, and would have denied it";
+    }
+    if let Some(wait) = answer.number("retry_after_ms") {
+        said += &format!("; try again in {}", span(wait));
+    }
+    if let Some(reset) = answer.number("reset_after_ms").filter(|reset| *reset > 0) {
+        said += &format!("; all of it is free in {}", span(reset));
+    }
+    if let Some(by) = answer.text("decided_by") {
+        said += &format!("; decided by {by}");
+    }
+    said
+}
+
+/// The sentences of an explanation, whatever they are called, or the document as it is.
+fn explained(answer: &Value) -> String {
+    let document = Document::of(answer);
+    let items: Vec<String> = document.list("items").filter_map(|item| item.text("text")).collect();
+    match (document.text("text"), &items[..]) {
+        (Some(text), _) => text,
+        (None, []) => {
+            let told = document.entries().map(|(name, value)| format!("{name}: {}", value.shown()));
+            told.collect::<Vec<_>>().join("\n")
+        }
+        (None, items) => items.join("\n"),
+    }
+}

@@ -1,0 +1,137 @@
+//! The peers of a group, a row for each: what the primary says of it beside what it says itself.
+
+use crate::report::peer::Other;
+use crate::report::status::{Member, Status};
+use crate::text::style::Paint;
+use crate::text::table::{Cell, Side, Table};
+use crate::text::units::{count, span};
+
+/// The columns of the table.
+pub(crate) const COLUMNS: [(&str, Side); 9] = [
+    ("NAME", Side::Left),
+    ("ROLE", Side::Left),
+    ("STATE", Side::Left),
+    ("PRIO", Side::Right),
+    ("LAG", Side::Right),
+    ("SILENT", Side::Right),
+    ("STORE", Side::Right),
+    ("CERT", Side::Right),
+    ("ADDRESS", Side::Left),
+];
+
+/// Peers that are no members of which one line each is shown.
+const MAX_GUESTS: usize = 20;
+
+/// The table of all members, and of the joiners and clients that the best informed peer knows.
+pub(crate) fn table(best: &Status, all: &[&Status], now_ms: u64) -> Table {
+    let mut table = Table::new(&COLUMNS);
+    let is_member = |name: &str| best.member(name).is_some();
+    let guests = best.others.iter().filter(|other| !is_member(&other.name));
+    let guests: Vec<Member> = guests
+        .filter(|other| other.is_linked == Some(true))
+        .take(MAX_GUESTS)
+        .map(|other| Member {
+            name: other.name.clone(),
+            address: other.address.clone(),
+            ..Member::default()
+        })
+        .collect();
+    for member in best.members.iter().chain(&guests) {
+        let own = all.iter().find(|status| status.name == member.name);
+        let row = Row { best, member, other: best.other(&member.name), own: own.copied() };
+        table.rows.push(row.cells(now_ms));
+    }
+    table
+}
+
+/// What is known of one peer.
+struct Row<'a> {
+    best: &'a Status,
+    member: &'a Member,
+    other: Option<&'a Other>,
+    own: Option<&'a Status>,
+}
+
+impl Row<'_> {
+    fn cells(&self, now_ms: u64) -> Vec<Cell> {
+        let (paint, state) = self.state();
+        let priority = self.other.and_then(|other| other.priority);
+        let silent = self.member.silent_ms.filter(|silent| *silent > 0).map(span);
+        let fill = self.own.and_then(Status::fill_percent).map(|fill| format!("{fill} %"));
+        let certificate = self.certificate().map(|end| match end.saturating_sub(now_ms) {
+            0 => "ended".to_owned(),
+            left => span(left),
+        });
+        let name = match self.is_primary() {
+            true => Cell::new(Paint::Strong, &self.member.name),
+            false => Cell::plain(&self.member.name),
+        };
+        vec![
+            name,
+            self.role().into(),
+            Cell::new(paint, state),
+            priority.map(|it| it.to_string()).into(),
+            self.lag().map(count).into(),
+            silent.into(),
+            fill.into(),
+            certificate.into(),
+            self.member.address.clone().into(),
+        ]
+    }
+
+    fn is_primary(&self) -> bool {
+        self.best.primary.as_ref() == Some(&self.member.name)
+    }
+
+    fn is_best(&self) -> bool {
+        self.best.name == self.member.name
+    }
+
+    fn role(&self) -> Option<String> {
+        let own = self.own.map(|status| status.role.clone()).filter(|role| !role.is_empty());
+        own.or_else(|| self.other?.role.clone())
+    }
+
+    fn lag(&self) -> Option<u64> {
+        match self.is_best() {
+            true => self.best.lag,
+            false => self.other.and_then(|other| other.lag),
+        }
+    }
+
+    fn certificate(&self) -> Option<u64> {
+        let own = self.own.and_then(|status| status.certificate.as_ref());
+        let shown = || self.other.and_then(|other| other.certificate.as_ref());
+        Some(own.or_else(shown)?.ends_at_ms)
+    }
+
+    /// The worst that can be said of it.
+    fn state(&self) -> (Paint, &'static str) {
+        let has_failed = self.own.is_some_and(|own| own.has_failed_storage)
+            || self.other.is_some_and(|other| other.has_failed_storage);
+        if has_failed {
+            return (Paint::Bad, "storage failed");
+        }
+        if self.member.is_stale {
+            return (Paint::Bad, "stale");
+        }
+        if self.is_best() {
+            return match self.best.is_counted {
+                Some(false) => (Paint::Warning, "not counted"),
+                _ => (Paint::Good, "ok"),
+            };
+        }
+        let Some(other) = self.other else { return (Paint::Faint, "unknown") };
+        let is_guest = self.best.member(&self.member.name).is_none();
+        match other {
+            Other { is_linked: Some(false), .. } => (Paint::Bad, "down"),
+            Other { is_linked: None, .. } => (Paint::Faint, "unknown"),
+            Other { is_stopping: true, .. } => (Paint::Warning, "stopping"),
+            _ if is_guest => (Paint::Good, "connected"),
+            Other { is_member: Some(false), .. } => (Paint::Warning, "not counted"),
+            Other { suspects: true, .. } => (Paint::Warning, "suspects"),
+            Other { is_current: Some(false), .. } => (Paint::Warning, "behind"),
+            _ => (Paint::Good, "ok"),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! `top`: the group, every second.
+
+mod counts;
+mod frame;
+mod sample;
+mod screen;
+mod terminal;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use crate::exit::{Exit, Failure};
+use crate::group::Group;
+use crate::output::Output;
+use crate::text::style::may_colour;
+use crate::top::frame::{Before, Frame};
+use crate::top::sample::{Keys, Sample};
+use crate::top::screen::View;
+
+/// The width of what `--once` prints.
+const WIDTH: u16 = 110;
+
+/// When it looks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    pub(crate) every: Duration,
+    /// Wall time, in milliseconds since the Unix epoch.
+    pub(crate) now_ms: fn() -> u64,
+}
+
+/// Shows the group until somebody ends it, or once, or as JSON.
+///
+/// # Errors
+///
+/// If nobody answers at the first look, or the terminal cannot be used.
+pub(crate) async fn run(
+    group: &Group,
+    times: Times,
+    is_once: bool,
+    is_json: bool,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    if is_once {
+        let frame = once(group, times).await?;
+        match is_json {
+            true => output.json(&frame.document()),
+            false => output.lines(screen::as_text(&frame, WIDTH)),
+        }
+        return Ok(Exit::Done);
+    }
+    if is_json {
+        return documents(group, times, output).await;
+    }
+    let view = View { is_coloured: may_colour(), has_keys: true, ..View::default() };
+    terminal::run(group, times, view).await
+}
+
+/// Two looks, and what came between them.
+async fn once(group: &Group, times: Times) -> Result<Frame, Failure> {
+    let first = Sample::first(group, Keys::All).await?;
+    tokio::time::sleep(times.every).await;
+    let (sample, before) = next(first, group, Keys::All).await?;
+    Ok(Frame::new(&sample, Some(&before), (times.now_ms)()))
+}
+
+/// The next look, and what had been counted at the one before.
+async fn next(sample: Sample, group: &Group, keys: Keys) -> Result<(Sample, Before), Failure> {
+    let counted = sample.counted.clone();
+    let then = sample.at;
+    let sample = sample.next(group, keys).await?;
+    let before = Before { counted, ago: sample.at.saturating_duration_since(then) };
+    Ok((sample, before))
+}
+
+/// A document for each look.
+async fn documents(group: &Group, times: Times, output: &mut Output) -> Result<Exit, Failure> {
+    let mut sample = Sample::first(group, Keys::All).await?;
+    while !output.is_closed() {
+        tokio::time::sleep(times.every).await;
+        sample = match next(sample, group, Keys::All).await {
+            Ok((sample, before)) => {
+                output.json(&Frame::new(&sample, Some(&before), (times.now_ms)()).document());
+                sample
+            }
+            Err(failure) => {
+                output.json(&failure.document());
+                again(group, times, output).await
+            }
+        };
+    }
+    Ok(Exit::Done)
+}
+
+/// A first look, for as long as it takes.
+async fn again(group: &Group, times: Times, output: &mut Output) -> Sample {
+    loop {
+        tokio::time::sleep(times.every).await;
+        match Sample::first(group, Keys::All).await {
+            Ok(sample) => return sample,
+            Err(failure) => output.json(&failure.document()),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The terminal: it is taken, drawn on until a key ends it, and given back as it was.
+
+use std::io::{self, Stdout};
+use std::thread;
+
+use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers, read};
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use crate::exit::{Exit, Failure};
+use crate::group::Group;
+use crate::top::frame::Frame;
+use crate::top::sample::{Keys, Sample};
+use crate::top::screen::{View, draw};
+use crate::top::{Times, next};
+
+/// Keys that wait until they are looked at.
+const MAX_KEYS: usize = 16;
+
+/// What somebody wants who has pressed a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Down,
+    End,
+    Pause,
+    Redraw,
+    Up,
+}
+
+/// The terminal while it is taken. It is given back when this is dropped, whatever ends the
+/// command.
+struct Taken(Terminal<CrosstermBackend<Stdout>>);
+
+impl Taken {
+    fn take() -> io::Result<Self> {
+        // What is left half taken by an error is given back by `restore` as well.
+        ratatui::try_init().map(Self)
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        ratatui::restore();
+    }
+}
+
+/// Shows the group until somebody ends it.
+///
+/// # Errors
+///
+/// If nobody answers at the first look, or the terminal cannot be used.
+pub(crate) async fn run(group: &Group, times: Times, view: View) -> Result<Exit, Failure> {
+    // Before the screen is taken: what is said of a failure is to be seen.
+    let sample = Sample::first(group, Keys::OneLimit).await?;
+    let frame = Frame::new(&sample, None, (times.now_ms)());
+    let unusable = |error: io::Error| {
+        let detail = format!("the terminal cannot be used ({error}): try --once or --json");
+        Failure::usage("no_terminal", detail)
+    };
+    let taken = Taken::take().map_err(unusable)?;
+    let (sender, keys) = channel(MAX_KEYS);
+    // It ends with the process: a read of a terminal cannot be ended.
+    thread::Builder::new()
+        .name("keys".to_owned())
+        .spawn(move || read_keys(&sender))
+        .map_err(unusable)?;
+    let mut shown = Shown { taken, frame, view };
+    shown.until_end(group, times, sample, keys).await.map_err(unusable)?;
+    Ok(Exit::Done)
+}
+
+/// What stands on the terminal.
+struct Shown {
+    taken: Taken,
+    frame: Frame,
+    view: View,
+}
+
+impl Shown {
+    async fn until_end(
+        &mut self,
+        group: &Group,
+        times: Times,
+        first: Sample,
+        mut keys: Receiver<Wish>,
+    ) -> io::Result<()> {
+        let mut sample = Some(first);
+        loop {
+            self.draw()?;
+            let next_look = tokio::time::sleep(times.every);
+            tokio::pin!(next_look);
+            loop {
+                let wish = tokio::select! {
+                    wish = keys.recv() => wish.unwrap_or(Wish::End),
+                    () = &mut next_look, if !self.view.is_paused => break,
+                };
+                if wish == Wish::End {
+                    return Ok(());
+                }
+                self.view.grant(wish, self.frame.limits.len());
+                self.draw()?;
+            }
+            let look = self.look(group, times, sample.take());
+            tokio::pin!(look);
+            sample = loop {
+                tokio::select! {
+                    looked = &mut look => break looked,
+                    // A look may take seconds, and whoever wants to leave shall not wait for it.
+                    wish = keys.recv() => if wish.is_none_or(|wish| wish == Wish::End) {
+                        return Ok(());
+                    },
+                }
+            };
+        }
+    }
+
+    /// Looks once more; without an earlier look anew.
+    async fn look(
+        &mut self,
+        group: &Group,
+        times: Times,
+        sample: Option<Sample>,
+    ) -> Option<Sample> {
+        let looked = match sample {
+            Some(sample) => {
+                let looked = next(sample, group, Keys::OneLimit).await;
+                looked.map(|(sample, before)| (sample, Some(before)))
+            }
+            None => Sample::first(group, Keys::OneLimit).await.map(|sample| (sample, None)),
+        };
+        match looked {
+            Ok((sample, before)) => {
+                self.frame = Frame::new(&sample, before.as_ref(), (times.now_ms)());
+                self.view.failure = None;
+                Some(sample)
+            }
+            Err(failure) => {
+                self.view.failure = Some(failure.detail);
+                None
+            }
+        }
+    }
+
+    fn draw(&mut self) -> io::Result<()> {
+        let Self { taken, frame, view } = self;
+        taken.0.draw(|screen| draw(frame, view, screen.area(), screen.buffer_mut()))?;
+        Ok(())
+    }
+}
+
+impl View {
+    /// Does what a key says, among so many limits.
+    fn grant(&mut self, wish: Wish, limits: usize) {
+        match wish {
+            Wish::Pause => self.is_paused = !self.is_paused,
+            Wish::Down => {
+                self.first_limit = (self.first_limit + 1).min(limits.saturating_sub(1));
+            }
+            Wish::Up => self.first_limit = self.first_limit.saturating_sub(1),
+            Wish::End | Wish::Redraw => {}
+        }
+    }
+}
+
+/// Hands on what keys mean, until nobody wants to know.
+fn read_keys(sender: &Sender<Wish>) {
+    while let Ok(event) = read() {
+        let Some(wish) = wish(&event) else { continue };
+        if sender.blocking_send(wish).is_err() {
+            return;
+        }
+    }
+}
+
+fn wish(event: &Event) -> Option<Wish> {
+    let key = match event {
+        Event::Key(key) if key.kind == KeyEventKind::Press => key,
+        Event::Resize(_, _) => return Some(Wish::Redraw),
+        _ => return None,
+    };
+    match key.code {
+        KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => {
+            Some(Wish::End)
+        }
+        KeyCode::Char('q') | KeyCode::Esc => Some(Wish::End),
+        KeyCode::Char('p' | ' ') => Some(Wish::Pause),
+        KeyCode::Down | KeyCode::Char('j') => Some(Wish::Down),
+        KeyCode::Up | KeyCode::Char('k') => Some(Wish::Up),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crossterm::event::KeyEvent;
+
+    use super::*;
+
+    #[test]
+    fn keys_mean_what_the_last_line_says() {
+        let key = |code, modifiers| wish(&Event::Key(KeyEvent::new(code, modifiers)));
+        assert_eq!(key(KeyCode::Char('q'), KeyModifiers::NONE), Some(Wish::End));
+        assert_eq!(key(KeyCode::Char('c'), KeyModifiers::CONTROL), Some(Wish::End));
+        assert_eq!(key(KeyCode::Char('c'), KeyModifiers::NONE), None);
+        assert_eq!(key(KeyCode::Char('p'), KeyModifiers::NONE), Some(Wish::Pause));
+        assert_eq!(wish(&Event::Resize(80, 24)), Some(Wish::Redraw));
+    }
+
+    #[test]
+    fn nobody_goes_beyond_the_last_limit() {
+        let mut view = View::default();
+        for _ in 0..5 {
+            view.grant(Wish::Down, 3);
+        }
+        assert_eq!(view.first_limit, 2);
+        for _ in 0..5 {
+            view.grant(Wish::Up, 3);
+        }
+        assert_eq!(view.first_limit, 0);
+        view.grant(Wish::Down, 0);
+        assert_eq!(view.first_limit, 0);
+        view.grant(Wish::Pause, 0);
+        assert!(view.is_paused);
+    }
+}
