@@ -33,7 +33,6 @@ use crate::door::lane::{Lane, Papers};
 use crate::exit::{Exit, Failure};
 use crate::group::Group;
 use crate::output::{Output, complain};
-use crate::text::style::Style;
 use crate::text::units::millis;
 
 /// What `check` calls what cannot be checked.
@@ -44,7 +43,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return misread(&error),
     };
-    let mut output = Output::new(Box::new(std::io::stdout()), Style::of_stdout());
+    let mut output = Output::standard();
     let is_check = matches!(command, Command::Check(_));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = match runtime {

@@ -1,6 +1,6 @@
 //! Standard output: lines and documents, until nobody reads them any more.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use serde_json::Value;
 
@@ -19,12 +19,25 @@ pub(crate) fn complain(text: &str) {
 pub(crate) struct Output {
     writer: Box<dyn Write>,
     pub(crate) style: Style,
+    /// Whether somebody looks at it, who has no use for what stood there before.
+    is_screen: bool,
     error: Option<io::Error>,
 }
 
 impl Output {
     pub(crate) fn new(writer: Box<dyn Write>, style: Style) -> Self {
-        Self { writer, style, error: None }
+        Self { writer, style, is_screen: false, error: None }
+    }
+
+    /// Standard output.
+    pub(crate) fn standard() -> Self {
+        let stdout = io::stdout();
+        let is_screen = stdout.is_terminal();
+        Self { is_screen, ..Self::new(Box::new(stdout), Style::of_stdout()) }
+    }
+
+    pub(crate) fn is_screen(&self) -> bool {
+        self.is_screen
     }
 
     /// Prints lines.
@@ -50,7 +63,9 @@ impl Output {
 
     /// Begins a screen anew, where there is one.
     pub(crate) fn clear(&mut self) {
-        self.write(CLEAR);
+        if self.is_screen {
+            self.write(CLEAR);
+        }
     }
 
     /// Returns true if nobody reads what is printed any more, or it cannot be written.

@@ -38,7 +38,8 @@ Examples:
   quorate check --json";
 
 pub(crate) const TOP: &str = "\
-Keys: q ends it, p pauses it, up and down go from limit to limit.
+Keys: q ends it, p pauses it, up and down go from limit to limit. Without a terminal it prints the
+screen once.
 
 Examples:
   quorate top

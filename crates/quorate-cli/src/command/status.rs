@@ -27,7 +27,7 @@ pub(crate) async fn run(run: &mut Run<'_>, watching: &Watching) -> Result<Exit, 
     let mut exit = Exit::Done;
     while !run.output.is_closed() {
         let surveyed = group.survey().await;
-        if run.output.style != Style::PLAIN && !run.manner.json {
+        if !run.manner.json {
             run.output.clear();
         }
         match surveyed {

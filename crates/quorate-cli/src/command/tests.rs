@@ -522,6 +522,14 @@ async fn a_limits_file_is_checked_and_put() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn without_a_terminal_the_screen_is_printed_once() {
+    let screen = run(&three(), "top").await;
+    assert_eq!(screen.code(), 0);
+    assert!(screen.printed.starts_with("group quota  healthy  generation 1  term 4  13:04:05\n"));
+    assert!(!screen.printed.contains('\u{1b}'));
+}
+
+#[tokio::test(start_paused = true)]
 async fn completions_and_pages_need_no_group() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = run(&Paper::default(), &format!("completions {shell}")).await;

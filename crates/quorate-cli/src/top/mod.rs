@@ -29,7 +29,7 @@ pub(crate) struct Times {
     pub(crate) now_ms: fn() -> u64,
 }
 
-/// Shows the group until somebody ends it, or once, or as JSON.
+/// Shows the group until somebody ends it, as JSON, or once; once also where there is no terminal.
 ///
 /// # Errors
 ///
@@ -41,7 +41,7 @@ pub(crate) async fn run(
     is_json: bool,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    if is_once {
+    if is_once || !(is_json || output.is_screen()) {
         let frame = once(group, times).await?;
         match is_json {
             true => output.json(&frame.document()),
