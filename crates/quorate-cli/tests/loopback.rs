@@ -94,6 +94,67 @@ async fn one_address_is_enough_for_whatever_is_to_be_done() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_is_charged_looked_at_explained_and_reset() {
+    let trio = Trio::start(|_, builder| builder).await;
+    let peer = ["--peer", trio.address("c")];
+    let run = async |words: &[&str]| quorate(&[&peer, words].concat()).await;
+
+    let admitted = run(&["ask", "api", "alice", "3", "--json"]).await;
+    assert_eq!(admitted.code, 0, "{admitted:?}");
+    assert_eq!(admitted.json()["answer"]["remaining"], 0);
+    let used = trio.limiter("a").peek("api", "alice", 1).await.expect("a primary").used();
+    assert_eq!(used, 3);
+    let denied = run(&["ask", "api", "alice"]).await;
+    assert_eq!(denied.code, 7, "{denied:?}");
+    let beginning = "api: 1 for alice denied; 0 of 3 left; try again in ";
+    assert!(denied.printed.starts_with(beginning), "{denied:?}");
+    assert_eq!(run(&["peek", "api", "616c696365", "--hex"]).await.code, 7);
+    assert_eq!(run(&["peek", "api", "bob"]).await.code, 0);
+    let explained = run(&["explain", "api", "alice"]).await;
+    assert_eq!(explained.code, 0, "{explained:?}");
+    assert!(explained.printed.contains("refuses 1, 0 left"), "{explained:?}");
+    let unknown = run(&["ask", "none", "alice", "--json"]).await;
+    assert_eq!((unknown.code, &unknown.json()["error"]), (1, &"unknown_limit".into()));
+    let reset = run(&["reset", "api", "alice", "--yes"]).await;
+    assert_eq!(reset.code, 0, "{reset:?}");
+    assert!(reset.printed.starts_with("alice begins anew under api: "), "{reset:?}");
+    assert_eq!(run(&["peek", "api", "alice", "3"]).await.code, 0);
+
+    let document = run(&["top", "--once", "--every", "1ms", "--json"]).await.json();
+    let names: Vec<_> =
+        document["limits"].as_array().into_iter().flatten().map(|row| &row["name"]).collect();
+    assert_eq!(names, ["api", "mail"]);
+    assert_eq!(document["limits"][1]["capacity"], 100);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_are_shown_checked_and_changed_for_the_whole_group() {
+    let trio = Trio::start(|_, builder| builder).await;
+    let peer = ["--peer", trio.address("b")];
+    let run = async |words: &[&str]| quorate(&[&peer, words].concat()).await;
+    let shown = run(&["limits", "show"]).await;
+    assert_eq!(shown.code, 0, "{shown:?}");
+    assert!(shown.printed.starts_with("# revision 0\n[limits.api]\n"), "{shown:?}");
+
+    let folder = support::papers::Folder::new("limits");
+    let same = folder.write("same.toml", &shown.printed);
+    let checked = run(&["limits", "check", &same]).await;
+    assert_eq!(checked.code, 0, "{checked:?}");
+    assert!(checked.printed.ends_with("= the group has these limits\n"), "{checked:?}");
+    let other = folder.write("other.toml", "limits.api.rate = \"7/s\"\n");
+    let checked = run(&["limits", "check", &other, "--json"]).await;
+    let changes = serde_json::json!({"added": [], "changed": ["api"], "removed": ["mail"]});
+    assert_eq!(checked.json()["changes"], changes);
+    let put = run(&["limits", "put", &other, "--carry", "reset", "--yes", "--json"]).await;
+    assert_eq!((put.code, &put.json()["answer"]["revision"]), (0, &1.into()), "{put:?}");
+    let shown = run(&["limits", "show"]).await;
+    assert!(shown.printed.starts_with("# revision 1\n[limits.api]\n"), "{shown:?}");
+    assert!(!shown.printed.contains("mail"), "{shown:?}");
+    // No group is asked about a file alone.
+    assert_eq!(quorate(&["limits", "check", &other]).await.code, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_group_than_the_one_that_is_meant_is_not_asked() {
     let trio = Trio::start(|_, builder| builder).await;
     let peer = ["--peer", trio.address("a")];

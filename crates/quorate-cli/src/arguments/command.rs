@@ -267,6 +267,9 @@ pub(crate) struct Key {
     pub(crate) limit: String,
     /// The key that is counted by.
     pub(crate) key: String,
+    /// The key is written in hexadecimal digits, two for each byte, for it is no text.
+    #[arg(long)]
+    pub(crate) hex: bool,
 }
 
 /// Units of a key under a limit.

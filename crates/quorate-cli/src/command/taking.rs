@@ -44,9 +44,10 @@ pub(crate) async fn peek(run: &mut Run<'_>, amount: &Amount) -> Result<Exit, Fai
 pub(crate) async fn reset(run: &mut Run<'_>, of: &Key) -> Result<Exit, Failure> {
     let patience = run.group()?.patience();
     let mut reached = run.group()?.first().await?;
-    let Key { limit, key } = of;
+    let Key { limit, key, .. } = of;
     run.consent(&format!("All that {key} has taken under {limit} is forgotten."))?;
-    let ask = json!({"ask": "limits.reset", "limit": limit, "key": key});
+    let mut ask = json!({"ask": "limits.reset", "limit": limit});
+    ask[field(of)] = json!(key);
     let answer = reached.act(ask, patience).await?;
     run.tell(&reached, &answer, || {
         let granted = Document::of(&answer).number("granted");
@@ -69,8 +70,15 @@ pub(crate) async fn explain(run: &mut Run<'_>, amount: &Amount) -> Result<Exit, 
     Ok(Exit::Done)
 }
 
-fn question(ask: &str, Amount { of: Key { limit, key }, amount }: &Amount) -> Value {
-    json!({"ask": ask, "limit": limit, "key": key, "amount": amount})
+fn question(ask: &str, Amount { of, amount }: &Amount) -> Value {
+    let mut question = json!({"ask": ask, "limit": of.limit, "amount": amount});
+    question[field(of)] = json!(of.key);
+    question
+}
+
+/// The field in which a key stands.
+fn field(of: &Key) -> &'static str {
+    if of.hex { "key_hex" } else { "key" }
 }
 
 /// 0 or 7.
@@ -86,7 +94,7 @@ fn exit(answer: &Value) -> Result<Exit, Failure> {
 }
 
 fn decision(asked: &Amount, answer: &Value, allowed: &str, denied: &str) -> String {
-    let Amount { of: Key { limit, key }, amount } = asked;
+    let Amount { of: Key { limit, key, .. }, amount } = asked;
     let answer = Document::of(answer);
     let word = if answer.flag("allowed") == Some(true) { allowed } else { denied };
     let mut said = format!("{limit}: {} for {key} {word}", count(*amount));
@@ -109,16 +117,8 @@ fn decision(asked: &Amount, answer: &Value, allowed: &str, denied: &str) -> Stri
     said
 }
 
-/// The sentences of an explanation, whatever they are called, or the document as it is.
+/// The sentences of an explanation, one for each limit.
 fn explained(answer: &Value) -> String {
-    let document = Document::of(answer);
-    let items: Vec<String> = document.list("items").filter_map(|item| item.text("text")).collect();
-    match (document.text("text"), &items[..]) {
-        (Some(text), _) => text,
-        (None, []) => {
-            let told = document.entries().map(|(name, value)| format!("{name}: {}", value.shown()));
-            told.collect::<Vec<_>>().join("\n")
-        }
-        (None, items) => items.join("\n"),
-    }
+    let items = Document::of(answer).list("items").filter_map(|item| item.text("text"));
+    items.collect::<Vec<_>>().join("\n")
 }

@@ -465,7 +465,10 @@ async fn a_denial_has_a_code_of_its_own() {
     assert_eq!(run(&paper, "ask api alice --json").await.code(), 0);
     paper.answers("127.0.0.1:1", "limits.ask", Ok(json!({})));
     assert_eq!(run(&paper, "ask api alice").await.code(), 3);
+    assert_eq!(run(&paper, "peek api 00ff --hex").await.code(), 7);
     let asked = paper.asked();
+    let hex = json!({"ask": "limits.peek", "limit": "api", "key_hex": "00ff", "amount": 1});
+    assert_eq!(asked[asked.len() - 1].1, hex);
     let first = json!({"ask": "limits.ask", "limit": "api", "key": "alice", "amount": 5});
     assert_eq!(asked[0].1, first);
 }

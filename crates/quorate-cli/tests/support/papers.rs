@@ -59,7 +59,7 @@ impl Folder {
     }
 
     /// Writes a file that nobody else may read.
-    fn write(&self, name: &str, text: &str) -> String {
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
         let path = self.0.join(name);
         std::fs::write(&path, text).expect("it is written");
         close(&path);
