@@ -56,6 +56,13 @@ pub(crate) struct Times {
 }
 
 impl Times {
+    /// Those of calls that a peer has forwarded; of all that were not decided at once, where it
+    /// does not tell them apart.
+    pub(crate) fn of_peer(stats: Document<'_>) -> Self {
+        let forwarded = stats.at("forwarded_times");
+        Self::read(if forwarded.is_there() { forwarded } else { stats.at("call_times") })
+    }
+
     pub(crate) fn read(times: Document<'_>) -> Self {
         let counts = times.numbers("counts");
         let told = times.numbers("bounds_us");
@@ -144,6 +151,15 @@ mod tests {
         assert_eq!(times.percentile(99), Some(200));
         assert_eq!(times.percentile(100), Some(300));
         assert_eq!(Times::default().percentile(50), None);
+    }
+
+    #[test]
+    fn forwarded_calls_are_told_apart_where_the_peer_does() {
+        let of = |counts: [u64; 2]| json!({"counts": counts, "bounds_us": [100, 200]});
+        let stats = json!({"call_times": of([1, 0]), "forwarded_times": of([0, 1])});
+        assert_eq!(Times::of_peer(Document::of(&stats)).percentile(50), Some(200));
+        let older = json!({"call_times": of([1, 0])});
+        assert_eq!(Times::of_peer(Document::of(&older)).percentile(50), Some(100));
     }
 
     #[test]

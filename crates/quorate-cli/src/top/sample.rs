@@ -237,7 +237,7 @@ impl Counted {
         Self {
             totals: Counts::read(limits.at("totals")),
             limits: by_limit.map(|(name, counts)| (clean(name), Counts::read(counts))).collect(),
-            times: Times::read(Document::of(stats).at("call_times")),
+            times: Times::of_peer(Document::of(stats)),
         }
     }
 }
