@@ -1,6 +1,7 @@
 //! The terminal: it is taken, drawn on until a key ends it, and given back as it was.
 
 use std::io::{self, Stdout};
+use std::pin::pin;
 use std::thread;
 
 use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers, read};
@@ -86,60 +87,48 @@ impl Shown {
         mut keys: Receiver<Wish>,
     ) -> io::Result<()> {
         let mut sample = Some(first);
+        let mut ending = pin!(ending());
         loop {
             self.draw()?;
-            let next_look = tokio::time::sleep(times.every);
-            tokio::pin!(next_look);
+            // A look may take seconds, and whoever presses a key shall not wait for it.
+            let mut next_look = pin!(tokio::time::sleep(times.every));
             loop {
                 let wish = tokio::select! {
                     wish = keys.recv() => wish.unwrap_or(Wish::End),
+                    () = &mut ending => Wish::End,
                     () = &mut next_look, if !self.view.is_paused => break,
                 };
-                if wish == Wish::End {
+                if self.grant(wish)? {
                     return Ok(());
                 }
-                self.view.grant(wish, self.frame.limits.len());
-                self.draw()?;
             }
-            let look = self.look(group, times, sample.take());
-            tokio::pin!(look);
-            sample = loop {
-                tokio::select! {
+            let mut look = pin!(look(group, times, sample.take()));
+            let looked = loop {
+                let wish = tokio::select! {
                     looked = &mut look => break looked,
-                    // A look may take seconds, and whoever wants to leave shall not wait for it.
-                    wish = keys.recv() => if wish.is_none_or(|wish| wish == Wish::End) {
-                        return Ok(());
-                    },
+                    wish = keys.recv() => wish.unwrap_or(Wish::End),
+                    () = &mut ending => Wish::End,
+                };
+                if self.grant(wish)? {
+                    return Ok(());
                 }
             };
+            match looked {
+                Ok((next, frame)) => {
+                    self.frame = frame;
+                    self.view.failure = None;
+                    sample = Some(next);
+                }
+                Err(failure) => self.view.failure = Some(failure.detail),
+            }
         }
     }
 
-    /// Looks once more; without an earlier look anew.
-    async fn look(
-        &mut self,
-        group: &Group,
-        times: Times,
-        sample: Option<Sample>,
-    ) -> Option<Sample> {
-        let looked = match sample {
-            Some(sample) => {
-                let looked = next(sample, group, Keys::OneLimit).await;
-                looked.map(|(sample, before)| (sample, Some(before)))
-            }
-            None => Sample::first(group, Keys::OneLimit).await.map(|sample| (sample, None)),
-        };
-        match looked {
-            Ok((sample, before)) => {
-                self.frame = Frame::new(&sample, before.as_ref(), (times.now_ms)());
-                self.view.failure = None;
-                Some(sample)
-            }
-            Err(failure) => {
-                self.view.failure = Some(failure.detail);
-                None
-            }
-        }
+    /// Does what a key says; returns true if that is to end.
+    fn grant(&mut self, wish: Wish) -> io::Result<bool> {
+        self.view.grant(wish, self.frame.limits.len());
+        self.draw()?;
+        Ok(wish == Wish::End)
     }
 
     fn draw(&mut self) -> io::Result<()> {
@@ -147,6 +136,40 @@ impl Shown {
         taken.0.draw(|screen| draw(frame, view, screen.area(), screen.buffer_mut()))?;
         Ok(())
     }
+}
+
+/// Looks once more; without an earlier look anew.
+async fn look(
+    group: &Group,
+    times: Times,
+    sample: Option<Sample>,
+) -> Result<(Sample, Frame), Failure> {
+    let (sample, before) = match sample {
+        Some(sample) => {
+            let (sample, before) = next(sample, group, Keys::OneLimit).await?;
+            (sample, Some(before))
+        }
+        None => (Sample::first(group, Keys::OneLimit).await?, None),
+    };
+    let frame = Frame::new(&sample, before.as_ref(), (times.now_ms)());
+    Ok((sample, frame))
+}
+
+/// Waits until the system wants this process to end: the terminal is to be given back then.
+#[cfg(unix)]
+async fn ending() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let wanted = [SignalKind::terminate(), SignalKind::hangup()].map(signal);
+    let [Ok(mut terminate), Ok(mut hang_up)] = wanted else { return std::future::pending().await };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn ending() {
+    std::future::pending().await
 }
 
 impl View {
