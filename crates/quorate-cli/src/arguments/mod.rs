@@ -24,8 +24,7 @@ use crate::text::units::some_duration;
     name = "quorate",
     version,
     after_help = examples::QUORATE,
-    max_term_width = 100,
-    disable_help_subcommand = true
+    max_term_width = 100
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]

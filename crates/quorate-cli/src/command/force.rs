@@ -10,7 +10,7 @@ use crate::report::document::Document;
 use crate::report::status::Status;
 use crate::text::style::Style;
 use crate::text::table::{Cell, Side, Table};
-use crate::text::units::{count, moment};
+use crate::text::units::moment;
 
 /// Shows who has what, asks whether it is meant, and forces.
 ///
@@ -32,7 +32,7 @@ pub(crate) async fn run(run: &mut Run<'_>, forcing: &Forcing) -> Result<Exit, Fa
     let answer = reached.act(json!({"ask": "force", "gone": gone}), patience).await?;
     run.tell(&reached, &answer, || {
         let answer = Document::of(&answer);
-        let generation = answer.number("generation").map(count);
+        let generation = answer.number("generation");
         let generation = generation.map(|it| format!(" of generation {it}")).unwrap_or_default();
         let as_of = answer.number("as_of_ms").map(moment);
         let kept = as_of.map(|as_of| format!("\nkept: everything decided up to {as_of}"));
@@ -103,7 +103,7 @@ fn question(survey: &Survey, name: &str, gone: &[String]) -> String {
         ("CELLS", Side::Right),
         ("", Side::Left),
     ]);
-    let number = |number: Option<u64>| Cell::from(number.map(count));
+    let number = |number: Option<u64>| Cell::from(number.map(|number| number.to_string()));
     for member in &survey.best().status.members {
         let status = survey.peers.iter().find(|it| it.status.name == member.name);
         let status = status.map(|reached| &reached.status);

@@ -105,7 +105,7 @@ fn heading(best: &Status, health: Health, style: Style) -> Vec<String> {
         let name = style.paint(Paint::Faint, &format!("{name:<10}"));
         lines.push(format!("{name}{said}"));
     };
-    let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), count);
+    let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |it| it.to_string());
     line("primary", best.primary.clone().unwrap_or_else(|| "nobody".to_owned()));
     let (generation, term) = (number(best.generation), number(best.term));
     let id = best.group_id.as_ref().map(|id| format!(", group id {id}")).unwrap_or_default();
@@ -118,6 +118,10 @@ fn heading(best: &Status, health: Health, style: Style) -> Vec<String> {
             false => format!("{size}; a majority is not here"),
         },
     );
+    let guests = members::guests(best) as u64;
+    if guests > 0 {
+        line("clients", format!("{} connected, joiners included", count(guests)));
+    }
     if let Some(units) = best.unacknowledged_units.filter(|_| best.decides()) {
         line("at risk", format!("{} that a failover would lose now", counted(units, "unit")));
     }

@@ -143,7 +143,7 @@ fn every_command_ends_its_help_with_examples_that_can_be_typed() {
     let mut command = Arguments::command();
     command.build();
     let mut pages = vec![("quorate".to_owned(), command.clone())];
-    for sub in command.get_subcommands() {
+    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
         pages.push((sub.get_name().to_owned(), sub.clone()));
     }
     assert!(pages.len() > 15, "the commands have moved");
@@ -379,7 +379,7 @@ async fn a_primary_is_forced_after_the_groups_name_was_typed() {
         assert_eq!((wrong.code(), wrong.error()), (1, "declined"));
         let [question] = &wrong.questions[..] else { panic!("it asks once") };
         for told in [
-            "a     yes            1     4    65,536    830  primary",
+            "a     yes            1     4     65536    830  primary",
             "b     no             -     -         -      -  counted out",
             "kept: everything decided up to 2026-11-30T13:04:05.123Z",
             "may be lost: what only b, c held",

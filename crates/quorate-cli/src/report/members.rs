@@ -22,6 +22,13 @@ pub(crate) const COLUMNS: [(&str, Side); 9] = [
 /// Peers that are no members of which one line each is shown.
 const MAX_GUESTS: usize = 20;
 
+/// How many others are connected that are no members.
+pub(crate) fn guests(best: &Status) -> usize {
+    let is_guest =
+        |other: &&Other| other.is_linked == Some(true) && best.member(&other.name).is_none();
+    best.others.iter().filter(is_guest).count()
+}
+
 /// The table of all members, and of the joiners and clients that the best informed peer knows.
 pub(crate) fn table(best: &Status, all: &[&Status], now_ms: u64) -> Table {
     let mut table = Table::new(&COLUMNS);

@@ -94,7 +94,7 @@ fn header(frame: &Frame, view: &View) -> Vec<Line<'static>> {
         Health::Degraded => (Paint::Warning, "degraded"),
         Health::NoPrimary => (Paint::Bad, "nobody decides"),
     };
-    let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), count);
+    let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |it| it.to_string());
     let mut title = vec![
         view.span(Paint::Plain, "group "),
         view.span(Paint::Strong, best.group.clone()),
