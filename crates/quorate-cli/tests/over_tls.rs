@@ -50,3 +50,16 @@ async fn a_certificate_says_who_may_look_and_who_may_act() {
     assert_eq!(acts.code, 0, "{acts:?}");
     until(trio.peer(&next), |status| status.role == PeerRole::Primary).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_at_a_group_in_plain_text_says_so() {
+    let own = Authority::new("the group's CA");
+    let trio = Trio::start(|_, builder| builder).await;
+    let folder = Folder::new("plain");
+    let options = folder.options("admin", "quorate-admin:alice", &own, &own);
+    let options: Vec<&str> = options.iter().map(|option| &**option).collect();
+    let peer = ["--peer", trio.address("a"), "status"];
+    let kept_out = quorate(&[&peer[..], &options].concat()).await;
+    assert_eq!(kept_out.code, 4, "{kept_out:?}");
+    assert!(kept_out.complained.contains("TLS"), "{kept_out:?}");
+}
