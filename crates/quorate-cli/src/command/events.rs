@@ -33,6 +33,7 @@ pub(crate) async fn run(run: &mut Run<'_>, reading: &Reading) -> Result<Exit, Fa
     };
     let mut wait = Duration::ZERO;
     loop {
+        let before = place.since;
         match place.hear(&group, wait).await {
             // The peer has started anew, and counts from 1 again.
             Ok(None) => continue,
@@ -42,6 +43,11 @@ pub(crate) async fn run(run: &mut Run<'_>, reading: &Reading) -> Result<Exit, Fa
                 }
                 for (event, document) in &events.events {
                     tell(run, &place.reached.status.name, event, document);
+                }
+                // One answer has as many as fit.
+                let is_all = events.events.is_empty() || place.since <= before;
+                if is_all && !reading.follow {
+                    return Ok(Exit::Done);
                 }
             }
             Err(failure) if !reading.follow || failure.exit == Exit::Refused => {
@@ -53,10 +59,12 @@ pub(crate) async fn run(run: &mut Run<'_>, reading: &Reading) -> Result<Exit, Fa
                 place = place.again(&group).await;
             }
         }
-        if !reading.follow || run.output.is_closed() {
+        if run.output.is_closed() {
             return Ok(Exit::Done);
         }
-        wait = WAIT;
+        if reading.follow {
+            wait = WAIT;
+        }
     }
 }
 
@@ -116,3 +124,6 @@ pub(crate) fn line(peer: &str, event: &Event, style: Style) -> String {
     let severity = style.paint(event.paint(), &format!("{severity:<5}"));
     format!("{at} {peer} {number:>5} {severity} {name} {text}").trim_end().to_owned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,14 +113,15 @@ fn heading(best: &Status, health: Health, style: Style) -> Vec<String> {
     let size = counted(best.members.len() as u64, "member");
     line(
         "members",
-        match best.has_primary() {
-            true => format!("{size}; {} more may fail", best.spare()),
-            false => format!("{size}; a majority is not here"),
+        match best.spare() {
+            _ if !best.has_primary() => format!("{size}; a majority is not here"),
+            0 => format!("{size}; none may fail"),
+            spare => format!("{size}; {spare} more may fail"),
         },
     );
     let guests = members::guests(best) as u64;
     if guests > 0 {
-        line("clients", format!("{} connected, joiners included", count(guests)));
+        line("others", format!("{} connected that are no members", count(guests)));
     }
     if let Some(units) = best.unacknowledged_units.filter(|_| best.decides()) {
         line("at risk", format!("{} that a failover would lose now", counted(units, "unit")));
