@@ -62,6 +62,7 @@ fn described(answer: &Value) -> String {
     line("live", monitor.live.map(|live| live.to_string()));
     line("spare", monitor.spare.map(|spare| format!("{spare} more may fail")));
     line("stale", Some(monitor.stale.join(", ")).filter(|stale| !stale.is_empty()));
+    line("waiting", Some(monitor.waiting.join(", ")).filter(|waiting| !waiting.is_empty()));
     line("blocked", monitor.blocked);
     lines.join("\n")
 }

@@ -110,7 +110,7 @@ impl Seen<'_> {
             );
         }
         if !self.best.has_primary() {
-            found.push(no_primary(self.best));
+            found.push(self.no_primary());
             return found;
         }
         // One or two have nothing to spare.
@@ -124,6 +124,32 @@ impl Seen<'_> {
             );
         }
         found
+    }
+
+    fn no_primary(&self) -> Finding {
+        let best = self.best;
+        let finding = |text: String| Finding::new(Severity::Critical, Code::NoPrimary, text);
+        if let Some(lost) = &best.lost {
+            // Of its own state, and of whether it could be forced, each peer speaks for itself.
+            let speaks = |status: &&&Status| Some(&status.name) == lost.best.as_ref();
+            let at_best = self.all.iter().find(speaks).and_then(|status| status.lost.as_ref());
+            return lost_quorum(lost, at_best);
+        }
+        if !best.waits_for.is_empty() {
+            let text = format!("nobody decides: {} are waited for", best.waits_for.join(", "));
+            return finding(text).advice(
+                "bring them back; if they are gone for good, quorate found forms the group without \
+                 them, and what only they hold is lost",
+            );
+        }
+        let down = best.members.iter().filter(|member| !best.is_here(member));
+        let down: Vec<&str> = down.map(|member| &*member.name).collect();
+        match &down[..] {
+            [] => finding("nobody decides: an election has not ended".to_owned())
+                .advice("wait for some seconds"),
+            _ => finding(format!("nobody decides: {} are missing", down.join(", ")))
+                .advice("bring them back"),
+        }
     }
 
     fn missing_members(&self) -> Vec<Finding> {
@@ -334,46 +360,25 @@ impl Seen<'_> {
     }
 }
 
-fn no_primary(best: &Status) -> Finding {
-    let finding = |text: String| Finding::new(Severity::Critical, Code::NoPrimary, text);
-    if let Some(lost) = &best.lost {
-        return lost_quorum(lost, finding);
-    }
-    if !best.waits_for.is_empty() {
-        let text = format!("nobody decides: {} are waited for", best.waits_for.join(", "));
-        return finding(text).advice(
-            "bring them back; if they are gone for good, quorate found forms the group without \
-             them, and what only they hold is lost",
-        );
-    }
-    let down = best.members.iter().filter(|member| !best.is_here(member));
-    let down: Vec<&str> = down.map(|member| &*member.name).collect();
-    match &down[..] {
-        [] => finding("nobody decides: an election has not ended".to_owned())
-            .advice("wait for some seconds"),
-        _ => finding(format!("nobody decides: {} are missing", down.join(", ")))
-            .advice("bring them back"),
-    }
-}
-
-fn lost_quorum(lost: &Lost, finding: impl Fn(String) -> Finding) -> Finding {
-    let Lost { waiting_for, best, as_of_ms, why_no_force } = lost;
+fn lost_quorum(lost: &Lost, at_best: Option<&Lost>) -> Finding {
+    let Lost { waiting_for, best, .. } = lost;
     let waiting = waiting_for.join(", ");
-    let most = best.as_ref().map(|best| {
-        let as_of = as_of_ms.map(|ms| format!(", as of {}", moment(ms))).unwrap_or_default();
-        format!("; {best} has the most{as_of}")
-    });
-    let text = format!("nobody decides: waits for {waiting}{}", most.unwrap_or_default());
-    let advice = match (best, why_no_force) {
-        (Some(best), None) => format!(
+    let as_of_ms = at_best.and_then(|lost| lost.as_of_ms);
+    let as_of = as_of_ms.map(|ms| format!(", as of {}", moment(ms))).unwrap_or_default();
+    let most = best.as_ref().map(|best| format!("; {best} has the most{as_of}"));
+    let advice = match (best, at_best.map(|lost| &lost.why_no_force)) {
+        (Some(best), Some(None)) => format!(
             "bring one of them back; if they are gone for good: quorate force-primary {best} \
              --gone {}",
             waiting_for.join(",")
         ),
-        (_, Some(why)) => format!("bring one of them back; force-primary would be refused: {why}"),
-        (None, None) => "bring one of them back".to_owned(),
+        (Some(best), Some(Some(why))) => {
+            format!("bring one of them back; force-primary {best} would be refused: {why}")
+        }
+        _ => "bring one of them back".to_owned(),
     };
-    finding(text).advice(advice)
+    let text = format!("nobody decides: waits for {waiting}{}", most.unwrap_or_default());
+    Finding::new(Severity::Critical, Code::NoPrimary, text).advice(advice)
 }
 
 fn storage_failed(name: &str, error: Option<&String>) -> Finding {

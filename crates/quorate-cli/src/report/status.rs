@@ -64,6 +64,8 @@ pub(crate) struct Monitor {
     pub(crate) live: Option<u64>,
     pub(crate) spare: Option<u64>,
     pub(crate) stale: Vec<String>,
+    /// Joiners that are not counted in before a member has gone.
+    pub(crate) waiting: Vec<String>,
     pub(crate) blocked: Option<String>,
 }
 
@@ -73,9 +75,9 @@ pub(crate) struct Lost {
     pub(crate) waiting_for: Vec<String>,
     /// Who would stand first.
     pub(crate) best: Option<String>,
-    /// When its state was made, in milliseconds since the Unix epoch.
+    /// When the state of the peer that says this was made, in milliseconds since the Unix epoch.
     pub(crate) as_of_ms: Option<u64>,
-    /// The reason why `force-primary` would be refused there; `None` if it would not.
+    /// The reason why that peer would refuse `force-primary`; `None` if it would not.
     pub(crate) why_no_force: Option<String>,
 }
 
@@ -193,6 +195,7 @@ impl Monitor {
             live: monitor.number("live"),
             spare: monitor.number("spare"),
             stale: monitor.texts("stale"),
+            waiting: monitor.texts("waiting"),
             blocked: monitor.text("blocked"),
         })
     }

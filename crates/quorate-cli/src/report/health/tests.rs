@@ -95,6 +95,14 @@ fn without_a_quorum_it_is_told_who_is_waited_for_and_what_would_help() {
     assert!(advice.contains("quorate force-primary a --gone b,c"), "{advice}");
     assert_eq!(Health::of(&findings), Health::NoPrimary);
 
+    // Each speaks for its own state.
+    let mut other = of_replica("b");
+    other["lost"] = json!({"best": "b", "as_of_ms": 0, "would_force": "it holds no data"});
+    assert_eq!(found(&[status.clone(), other])[0], findings[0]);
+    let mut elsewhere = status.clone();
+    elsewhere["lost"]["best"] = json!("b");
+    assert_eq!(found(&[elsewhere])[0].advice.as_deref(), Some("bring one of them back"));
+
     status["lost"]["would_force"] = json!("b is alive: a sees it");
     let advice = found(&[status.clone()])[0].advice.clone().expect("there is something to do");
     assert!(advice.contains("would be refused: b is alive"), "{advice}");
