@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::door::{Door, DoorError, Doors};
 use crate::exit::{Exit, Failure};
+use crate::text::clean::clean_reason;
 
 /// Certificates to show and to trust.
 #[derive(Clone, Debug)]
@@ -118,7 +119,8 @@ impl Door for Open {
 
 impl From<AdminError> for DoorError {
     fn from(error: AdminError) -> Self {
-        let detail = chain(&error);
+        // Some of it the other end has said, who may be anybody.
+        let detail = clean_reason(&chain(&error));
         let unknown = |error: &str, detail| Self::Unknown { error: error.to_owned(), detail };
         match &error {
             AdminError::Connect { source, .. } if is_unwanted(source) => {
@@ -167,6 +169,31 @@ fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_moves_no_cursor_and_keeps_its_word() {
+        let refused = quorate::admin::Refused::new("busy", "wait\u{1b}[2J");
+        let error = DoorError::from(AdminError::Refused(refused.clone()));
+        let detail = "wait\u{fffd}[2J".to_owned();
+        assert_eq!(error, DoorError::Refused { error: "busy".to_owned(), detail: detail.clone() });
+        let error = DoorError::from(AdminError::Refused(refused.unknown()));
+        assert_eq!(error, DoorError::Unknown { error: "busy".to_owned(), detail });
+    }
+
+    #[test]
+    fn whoever_is_not_reached_was_asked_for_nothing() {
+        let address = || "x:1".to_owned();
+        let source = io::Error::from(io::ErrorKind::ConnectionRefused);
+        let refused = DoorError::from(AdminError::Connect { address: address(), source });
+        let detail = "cannot connect to x:1: connection refused".to_owned();
+        assert_eq!(refused, DoorError::Unreachable { detail });
+        let [field, ours, theirs] = ["group", "web", "quota"].map(str::to_owned);
+        let other = AdminError::NotLetIn { address: address(), field, ours, theirs };
+        assert!(matches!(DoorError::from(other), DoorError::NotAllowed { .. }));
+        let source = io::Error::from(io::ErrorKind::ConnectionReset);
+        let lost = DoorError::from(AdminError::Lost { source });
+        assert!(matches!(lost, DoorError::Unknown { error, .. } if error == "lost"));
+    }
 
     #[test]
     fn a_certificate_says_by_which_name_its_holder_asks() {

@@ -3,11 +3,23 @@
 /// Characters of one text that are shown at most.
 const MAX_SHOWN: usize = 400;
 
+/// Characters of a reason that are shown at most: it may list addresses.
+const MAX_REASON: usize = 4000;
+
 /// The text in one line, without what a terminal would take for a command, and not longer than a
 /// screen has room for.
 pub(crate) fn clean(text: &str) -> String {
-    let mut shown: String = text.chars().take(MAX_SHOWN).map(visible).collect();
-    if text.chars().nth(MAX_SHOWN).is_some() {
+    clean_up_to(text, MAX_SHOWN)
+}
+
+/// The same of the reason why something was not done, which may be longer.
+pub(crate) fn clean_reason(text: &str) -> String {
+    clean_up_to(text, MAX_REASON)
+}
+
+fn clean_up_to(text: &str, most: usize) -> String {
+    let mut shown: String = text.chars().take(most).map(visible).collect();
+    if text.chars().nth(most).is_some() {
         shown.push('…');
     }
     shown

@@ -73,8 +73,8 @@ impl Trio {
             let builder = Peer::builder(name, limits.model())
                 .group("quota")
                 .members(addresses.clone())
-                .failure_timeout(Duration::from_secs(1))
-                .heartbeat(Duration::from_millis(100));
+                .failure_timeout(Duration::from_secs(3))
+                .heartbeat(Duration::from_millis(300));
             peers.push(setup(name, builder).start().await.expect("the ports are free"));
         }
         let limiters = peers.iter().map(|peer| RateLimiter::new(peer.clone(), &limits)).collect();
