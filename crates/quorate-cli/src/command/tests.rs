@@ -1,6 +1,7 @@
 //! Commands against a group on paper: what they ask, print and return.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::{CommandFactory, Parser};
@@ -11,6 +12,7 @@ use crate::arguments::Arguments;
 use crate::door::DoorError;
 use crate::door::paper::{Paper, healthy, of_replica, three};
 use crate::exit::Exit;
+use crate::report::finding::Code;
 use crate::text::style::Style;
 
 const NOW_MS: u64 = 1_796_043_845_123;
@@ -544,6 +546,42 @@ async fn completions_and_pages_need_no_group() {
     let page = run(&Paper::default(), "man force-primary").await;
     assert!(page.printed.contains("gone for good"), "{}", page.printed);
     assert_eq!(run(&Paper::default(), "man what").await.code(), Exit::Usage.code());
+}
+
+/// Scripts rely on what stands there, and on nothing else.
+#[tokio::test(start_paused = true)]
+async fn whatever_json_says_stands_in_the_page() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md");
+    let page = std::fs::read_to_string(page).expect("docs/cli.md is there");
+    for code in Code::ALL {
+        let word = format!("`{}`", code.word());
+        let mut rows = page.lines().skip_while(|line| !line.starts_with("| code | severity |"));
+        let row = rows.find(|line| line.split(" | ").next().is_some_and(|it| it.contains(&word)));
+        let row = row.unwrap_or_else(|| panic!("{word} has no row"));
+        // Of no primary it says which code the shell sees.
+        let is_degrading = row.contains("| yes |") || row.contains("| code 6 |");
+        assert_eq!(is_degrading, code.is_degrading(), "{row}");
+    }
+    let file = std::env::temp_dir().join(format!("quorate-page-{}.toml", std::process::id()));
+    std::fs::write(&file, "limits.api.rate = \"1/s\"").expect("written");
+    let lines = ["status --json", "check --json", "top --once --json", "priority a 1 --json"];
+    let check = format!("limits check {} --json", file.display());
+    let paper = without_quorum();
+    paper.answers("127.0.0.1:1", "priority", Ok(json!({"priority": 1})));
+    paper.answers("127.0.0.1:1", "limits.get", Ok(json!({"limits": {}})));
+    for line in lines.into_iter().chain([&*check]) {
+        let outcome = run(&paper, line).await;
+        let document = outcome.json();
+        let fields = document.as_object().expect("an object").keys();
+        for field in fields {
+            assert!(page.contains(&format!("\"{field}\"")), "{line}: {field}");
+        }
+    }
+    std::fs::remove_file(&file).expect("it is there");
+    let failure = Failure::usage("x", "y").document();
+    for field in failure.as_object().expect("an object").keys() {
+        assert!(page.contains(&format!("\"{field}\"")), "{field}");
+    }
 }
 
 /// `quorate status --watch | head` ended with a panic.

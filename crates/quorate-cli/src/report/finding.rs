@@ -47,6 +47,31 @@ pub(crate) enum Code {
     Unanswered,
 }
 
+#[cfg(test)]
+impl Code {
+    pub(crate) const ALL: [Self; Self::Unanswered as usize + 1] = [
+        Self::Behind,
+        Self::CertificateEnds,
+        Self::LimitsDiffer,
+        Self::MemberDown,
+        Self::MemberStale,
+        Self::MonitorBlocked,
+        Self::MonitorPaused,
+        Self::NoPrimary,
+        Self::NoSpare,
+        Self::NotCounted,
+        Self::PlainText,
+        Self::Refused,
+        Self::SettingsDiffer,
+        Self::Stopping,
+        Self::StorageFailed,
+        Self::StoreFull,
+        Self::SuspectsPrimary,
+        Self::TwoPrimaries,
+        Self::Unanswered,
+    ];
+}
+
 impl Code {
     pub(crate) fn word(self) -> &'static str {
         match self {
