@@ -118,9 +118,8 @@ impl Seen<'_> {
             let here = members.iter().filter(|member| self.best.is_here(member)).count();
             let text = format!("no member more may fail: {here} of {} are here", members.len());
             found.push(
-                Finding::new(Severity::Warning, Code::NoSpare, text).advice(
-                    "bring the missing ones back, or start others in their place with --join",
-                ),
+                Finding::new(Severity::Warning, Code::NoSpare, text)
+                    .advice("bring the missing ones back, or have new peers join in their place"),
             );
         }
         found

@@ -142,3 +142,66 @@ impl Row<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::door::paper::{healthy, of_replica, replica};
+
+    /// The state of `c`, as the primary has it and as it says itself.
+    fn state(change: impl FnOnce(&mut Value, &mut Value)) -> String {
+        let mut best = healthy();
+        let mut own = of_replica("c");
+        change(&mut best, &mut own);
+        let (best, own) = (Status::read(&best), Status::read(&own));
+        table(&best, &[&best, &own], 0).rows[2][2].text.clone()
+    }
+
+    #[test]
+    fn the_worst_that_can_be_said_of_a_member_is_its_state() {
+        assert_eq!(state(|_, _| {}), "ok");
+        assert_eq!(state(|best, _| best["peers"][1]["is_current"] = json!(false)), "behind");
+        assert_eq!(state(|best, _| best["peers"][1]["suspects"] = json!(true)), "suspects");
+        assert_eq!(state(|best, _| best["peers"][1]["is_member"] = json!(false)), "not counted");
+        assert_eq!(state(|best, _| best["peers"][1]["is_stopping"] = json!(true)), "stopping");
+        assert_eq!(state(|best, _| best["peers"][1]["link"] = json!("down")), "down");
+        assert_eq!(state(|best, _| best["peers"] = json!([])), "unknown");
+        let stale = |best: &mut Value, _: &mut Value| {
+            best["members"][2]["is_stale"] = json!(true);
+            best["peers"][1]["link"] = json!("down");
+        };
+        assert_eq!(state(stale), "stale");
+        assert_eq!(state(|_, own| own["storage_state"] = json!("failed")), "storage failed");
+    }
+
+    #[test]
+    fn of_many_clients_the_table_shows_some_and_the_rest_is_counted() {
+        let mut status = healthy();
+        let client = |n: u16| {
+            let mut client = replica(&format!("client-{n}"), n);
+            client["role"] = json!("client");
+            client["is_member"] = json!(false);
+            client
+        };
+        let peers = status["peers"].as_array_mut().expect("a list");
+        peers.extend((0..300).map(client));
+        peers[2]["link"] = json!("down");
+        let status = Status::read(&status);
+        let table = table(&status, &[&status], 0);
+        assert_eq!(guests(&status), 299);
+        assert_eq!(table.rows.len(), 3 + MAX_GUESTS);
+        assert_eq!(table.rows[3][0].text, "client-1");
+        assert_eq!(table.rows[3][2].text, "connected");
+    }
+
+    #[test]
+    fn a_certificate_that_has_ended_has_no_time_left() {
+        let mut own = healthy();
+        own["certificate"] = json!({"not_after_ms": 5000});
+        let status = Status::read(&own);
+        let left = |now_ms| table(&status, &[&status], now_ms).rows[0][7].text.clone();
+        assert_eq!([left(0), left(4000), left(5000), left(6000)], ["5 s", "1 s", "ended", "ended"]);
+    }
+}
