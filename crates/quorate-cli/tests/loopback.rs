@@ -37,6 +37,8 @@ async fn the_status_has_a_code_for_health_for_one_dead_and_for_no_quorum() {
     let lost = quorate(&status).await;
     assert_eq!(lost.code, 6, "{lost:?}");
     assert!(lost.printed.starts_with("group quota: nobody decides\n"), "{lost:?}");
+    let told = format!("nobody decides: waits for {first}, {second}; {primary} has the most");
+    assert!(lost.printed.contains(&told), "{lost:?}");
     let critical = quorate(&check).await;
     assert_eq!(critical.code, 2, "{critical:?}");
     assert_eq!(critical.printed.lines().count(), 1);
