@@ -201,7 +201,8 @@ pub(crate) enum Monitoring {
     Size {
         /// The members that are wanted.
         size: u64,
-        /// How long a member is silent before it may be forgotten. Default: as it is, or 60s.
+        /// How long a member is silent before it may be forgotten. Default: as it is, or else 60s
+        /// or three failure timeouts, whichever is longer.
         #[arg(long, value_name = "TIME", value_parser = some_duration)]
         grace: Option<Duration>,
     },

@@ -1,7 +1,5 @@
 //! `monitor`: how the group forgets members that are gone.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::arguments::command::Monitoring;
@@ -10,9 +8,6 @@ use crate::exit::{Exit, Failure};
 use crate::report::document::Document;
 use crate::report::status::Monitor;
 use crate::text::units::{millis, moment, span};
-
-/// The grace of a monitor that had none.
-const GRACE: Duration = Duration::from_secs(60);
 
 /// Shows it, or changes it.
 ///
@@ -30,16 +25,20 @@ pub(crate) async fn run(run: &mut Run<'_>, change: Option<Monitoring>) -> Result
         }
         Monitoring::Size { size, grace } => {
             let grace_ms = match grace {
-                Some(grace) => millis(grace),
+                Some(grace) => Some(millis(grace)),
                 // Whoever changes the size alone has said nothing of the grace.
                 None => {
                     let answer = reached.look(json!({"ask": "monitor"}), patience).await?;
                     let present = Monitor::read(Document::of(&answer));
                     let present = present.filter(|monitor| monitor.size.is_some());
-                    present.and_then(|monitor| monitor.grace_ms).unwrap_or_else(|| millis(GRACE))
+                    present.and_then(|monitor| monitor.grace_ms)
                 }
             };
-            json!({"ask": "monitor", "size": size, "grace_ms": grace_ms})
+            let mut ask = json!({"ask": "monitor", "size": size});
+            if let Some(grace_ms) = grace_ms {
+                ask["grace_ms"] = json!(grace_ms);
+            }
+            ask
         }
         Monitoring::Off => json!({"ask": "monitor", "off": true}),
         Monitoring::Pause { time } => json!({"ask": "monitor", "pause_ms": millis(time)}),

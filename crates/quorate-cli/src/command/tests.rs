@@ -436,6 +436,9 @@ async fn a_monitor_keeps_its_grace_when_only_the_size_changes() {
     assert_eq!(run(&paper, "monitor pause 2h").await.code(), 0);
     assert_eq!(run(&paper, "monitor resume").await.code(), 0);
     assert_eq!(run(&paper, "monitor off").await.code(), 0);
+    // One that is off has no grace to keep: the peers have their own.
+    paper.answers("127.0.0.1:1", "monitor", Ok(json!({"size": 0, "grace_ms": 60_000})));
+    assert_eq!(run(&paper, "monitor size 3").await.code(), 0);
     let asked: Vec<Value> = paper.asked().into_iter().map(|(_, ask)| ask).collect();
     let expected = [
         json!({"ask": "monitor"}),
@@ -445,6 +448,8 @@ async fn a_monitor_keeps_its_grace_when_only_the_size_changes() {
         json!({"ask": "monitor", "pause_ms": 7_200_000}),
         json!({"ask": "monitor", "resume": true}),
         json!({"ask": "monitor", "off": true}),
+        json!({"ask": "monitor"}),
+        json!({"ask": "monitor", "size": 3}),
     ];
     assert_eq!(asked, expected);
 }
