@@ -157,6 +157,63 @@ async fn limits_are_shown_checked_and_changed_for_the_whole_group() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_monitor_is_turned_on_paused_and_off_at_any_peer() {
+    let trio = Trio::start(|_, builder| builder).await;
+    let [replica, _] = trio.replicas();
+    let peer = ["--peer", trio.address(&replica)];
+    let run = async |words: &[&str]| quorate(&[&peer, words].concat()).await;
+
+    let off = run(&["monitor"]).await;
+    assert_eq!((off.code, &*off.printed), (0, "off: nobody is forgotten by itself\n"));
+    let on = run(&["monitor", "size", "3", "--grace", "5m", "--json"]).await;
+    assert_eq!(on.code, 0, "{on:?}");
+    assert_eq!(on.json()["answer"]["size"], 3);
+    assert_eq!(on.json()["answer"]["grace_ms"], 300_000);
+    let resized = run(&["monitor", "size", "5", "--json"]).await;
+    assert_eq!(resized.json()["answer"]["grace_ms"], 300_000, "{resized:?}");
+    assert_eq!(run(&["monitor", "pause", "1h"]).await.code, 0);
+    let status = run(&["status", "--json"]).await;
+    assert_eq!((status.code, &status.json()["findings"][0]["code"]), (0, &"monitor_paused".into()));
+    assert_eq!(run(&["monitor", "resume"]).await.code, 0);
+    let refused = run(&["monitor", "size", "99"]).await;
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert_eq!(run(&["monitor", "off"]).await.code, 0);
+    assert_eq!(run(&["status"]).await.code, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_quorum_is_brought_back_by_force() {
+    let mut trio = Trio::start(|_, builder| builder).await;
+    let primary = trio.primary();
+    let peer = ["--peer", trio.address(&primary)].map(str::to_owned);
+    let run = async |words: &[&str]| {
+        quorate(&[&peer.each_ref().map(|word| &**word), words].concat()).await
+    };
+    let [first, second] = trio.replicas();
+    let both = format!("{first},{second}");
+    let early = run(&["force-primary", &primary, "--gone", &both, "--yes", "--json"]).await;
+    assert_eq!((early.code, &early.json()["error"]), (1, &"has_quorum".into()), "{early:?}");
+
+    let taken = trio.limiter(&primary).acquire("mail", "alice", 7).await.expect("a primary");
+    assert_eq!(taken.granted, 7);
+    trio.stop(&first).await;
+    trio.stop(&second).await;
+    until(trio.peer(&primary), |status| status.lost.is_some()).await;
+    let half = run(&["force-primary", &primary, "--gone", &first, "--yes", "--json"]).await;
+    assert_eq!((half.code, &half.json()["error"]), (1, &"unaccounted".into()), "{half:?}");
+    assert_eq!(run(&["force-primary", "--best", "--gone", &both]).await.code, 2);
+    let forced = run(&["force-primary", "--best", "--gone", &both, "--yes"]).await;
+    assert_eq!(forced.code, 0, "{forced:?}");
+    assert!(forced.printed.starts_with(&format!("{primary} is primary of generation ")));
+    assert!(forced.printed.contains("kept: everything decided up to "), "{forced:?}");
+    until(trio.peer(&primary), |status| status.role == PeerRole::Primary && status.quorum).await;
+    assert_eq!(run(&["peek", "mail", "alice", "93"]).await.code, 0);
+    assert_eq!(run(&["peek", "mail", "alice", "94"]).await.code, 7);
+    let status = run(&["status"]).await;
+    assert_eq!(status.code, 0, "{status:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_group_than_the_one_that_is_meant_is_not_asked() {
     let trio = Trio::start(|_, builder| builder).await;
     let peer = ["--peer", trio.address("a")];
