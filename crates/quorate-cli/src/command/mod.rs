@@ -37,6 +37,8 @@ pub(crate) struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// The group that the command is for.
+    ///
     /// # Errors
     ///
     /// If it is not known where the group is, or how to get in.

@@ -38,6 +38,8 @@ pub(crate) struct Reached {
 }
 
 impl Group {
+    /// A group of which some peer is at one of these addresses.
+    ///
     /// # Errors
     ///
     /// If no address is given, or too many are.
