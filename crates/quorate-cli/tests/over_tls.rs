@@ -27,6 +27,31 @@ async fn a_certificate_says_who_may_look_and_who_may_act() {
     let refused = with(&viewer, &switch).await;
     assert_eq!((refused.code, &refused.json()["error"]), (1, &"not_allowed".into()), "{refused:?}");
     assert_ne!(trio.primary(), next);
+    for words in [
+        &["check"][..],
+        &["top", "--once", "--every", "1ms"],
+        &["events"],
+        &["monitor"],
+        &["limits", "show"],
+        &["peek", "api", "alice"],
+        &["explain", "api", "alice"],
+    ] {
+        let looks = with(&viewer, words).await;
+        assert_eq!(looks.code, 0, "{words:?}: {looks:?}");
+    }
+    for words in [
+        &["ask", "api", "alice"][..],
+        &["reset", "api", "alice", "--yes"],
+        &["monitor", "size", "3"],
+        &["forget", &*next, "--yes"],
+        &["priority", &*next, "1"],
+        &["found", "--yes"],
+        &["force-primary", &*next, "--gone", "a", "--yes"],
+    ] {
+        let refused = with(&viewer, words).await;
+        assert_eq!(refused.code, 1, "{words:?}: {refused:?}");
+        assert!(refused.complained.contains("bob may look"), "{refused:?}");
+    }
 
     // A peer's own certificate, none at all, and one of another CA.
     let of_peer = folder.options("peer", "quorate:a", &own, &own);
