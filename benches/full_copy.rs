@@ -89,6 +89,7 @@ impl Peer {
             verify_interval: Duration::ZERO,
             client_rights: Default::default(),
             new_generations: Default::default(),
+            monitor: None,
             bounds: Bounds::default(),
         };
         let now = Now { time: Time(1_000_000_000), wall: GroupTime(1_000_000_000) };

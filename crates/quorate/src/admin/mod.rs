@@ -45,10 +45,10 @@ mod ask;
 mod client;
 mod document;
 mod error;
-mod monitor;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod monitor;
 mod responder;
 
 pub use answer::{Effect, Refused};
