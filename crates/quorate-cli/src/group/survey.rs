@@ -1,10 +1,11 @@
 //! A look at all members of a group at once.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::door::DoorError;
 use crate::exit::Failure;
@@ -15,6 +16,12 @@ use crate::report::status::{Member, Status};
 /// How long those are waited for that are not the first to answer.
 const OTHERS: Duration = Duration::from_secs(2);
 
+/// Whoever has kept us waiting for so long is not asked at every look.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// How long such a member is left alone.
+const REST: Duration = Duration::from_secs(10);
+
 /// Members that are asked at most.
 const MAX_ASKED: usize = 32;
 
@@ -23,6 +30,8 @@ pub(crate) struct Survey {
     pub(crate) peers: Vec<Reached>,
     /// Members that did not answer, and why.
     pub(crate) unanswered: Vec<(String, String)>,
+    /// Of those the ones that are left alone, and until when.
+    resting: BTreeMap<String, Instant>,
 }
 
 impl Group {
@@ -33,7 +42,8 @@ impl Group {
     /// If none of the given peers answers.
     pub(crate) async fn survey(&self) -> Result<Survey, Failure> {
         let first = self.first().await?;
-        let mut survey = Survey { peers: vec![first], unanswered: Vec::new() };
+        let mut survey =
+            Survey { peers: vec![first], unanswered: Vec::new(), resting: BTreeMap::new() };
         survey.add_others(self).await;
         survey.confirm_primaries(self).await;
         survey.sort();
@@ -47,10 +57,10 @@ impl Survey {
     /// # Errors
     ///
     /// If none of the given peers answers.
-    pub(crate) async fn again(self, group: &Group) -> Result<Self, Failure> {
+    pub(crate) async fn again(mut self, group: &Group) -> Result<Self, Failure> {
         let patience = group.patience().min(OTHERS);
         let mut asked = JoinSet::new();
-        for mut peer in self.peers {
+        for mut peer in std::mem::take(&mut self.peers) {
             asked.spawn(async move {
                 let ask = json!({"ask": "status"});
                 let document = timeout(patience, peer.door.ask(&ask)).await.ok()?.ok()?;
@@ -59,7 +69,11 @@ impl Survey {
                 Some(peer)
             });
         }
-        let mut survey = Self { peers: Vec::new(), unanswered: Vec::new() };
+        let Self { mut unanswered, mut resting, .. } = self;
+        let now = Instant::now();
+        resting.retain(|_, until| *until > now);
+        unanswered.retain(|(name, _)| resting.contains_key(name));
+        let mut survey = Self { peers: Vec::new(), unanswered, resting };
         while let Some(joined) = asked.join_next().await {
             survey.peers.extend(joined.ok().flatten());
         }
@@ -84,8 +98,10 @@ impl Survey {
         let mut asked = JoinSet::new();
         let is_here = |name: &str| self.peers.iter().any(|peer| peer.status.name == name);
         let members = &self.best().status.members;
+        let is_wanted = |name: &str| !is_here(name) && !self.resting.contains_key(name);
         let missing: Vec<Member> =
-            members.iter().filter(|member| !is_here(&member.name)).cloned().collect();
+            members.iter().filter(|member| is_wanted(&member.name)).cloned().collect();
+        let start = Instant::now();
         for member in missing.into_iter().take(MAX_ASKED) {
             let group = group.clone();
             asked.spawn(async move {
@@ -109,7 +125,12 @@ impl Survey {
             let Ok((name, reached)) = joined else { continue };
             match reached {
                 Ok(reached) => self.peers.push(reached),
-                Err(error) => self.unanswered.push((name, error.detail().to_owned())),
+                Err(error) => {
+                    if start.elapsed() >= SLOW {
+                        self.resting.insert(name.clone(), Instant::now() + REST);
+                    }
+                    self.unanswered.push((name, error.detail().to_owned()));
+                }
             }
         }
     }

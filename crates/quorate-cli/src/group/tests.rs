@@ -189,6 +189,40 @@ async fn a_second_look_finds_who_has_come_and_misses_who_has_gone() {
     assert_eq!(survey.unanswered, []);
 }
 
+/// Each look took as long as that one member was waited for.
+#[tokio::test(start_paused = true)]
+async fn a_member_that_keeps_us_waiting_is_left_alone_for_a_while() {
+    struct Frozen(Paper, std::sync::atomic::AtomicUsize);
+
+    impl Doors for Frozen {
+        fn open<'a>(&'a self, address: &'a str) -> BoxFuture<'a, Result<Box<dyn Door>, DoorError>> {
+            if address != "127.0.0.1:3" {
+                return self.0.open(address);
+            }
+            self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Box::pin(std::future::pending())
+        }
+    }
+
+    let doors = Arc::new(Frozen(three(), Default::default()));
+    let contacts = vec!["127.0.0.1:1".to_owned()];
+    let group = Group::new(doors.clone(), contacts, PATIENCE).expect("usable");
+    let mut survey = group.survey().await.expect("they answer");
+    let start = Instant::now();
+    for _ in 0..9 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        survey = survey.again(&group).await.expect("they answer");
+        assert_eq!(survey.unanswered.len(), 1);
+        assert!(survey.unanswered[0].1.contains("nobody answered at 127.0.0.1:3"));
+    }
+    assert_eq!(start.elapsed(), Duration::from_secs(9));
+    assert_eq!(doors.1.load(std::sync::atomic::Ordering::Relaxed), 1);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    survey = survey.again(&group).await.expect("they answer");
+    assert_eq!(survey.unanswered.len(), 1);
+    assert_eq!(doors.1.load(std::sync::atomic::Ordering::Relaxed), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_act_that_is_not_answered_in_time_has_an_unknown_outcome() {
     struct Silent;
