@@ -48,10 +48,10 @@ pub(in crate::driver) async fn serve(desk: Desk, agreed: Agreed, role: Role) {
     let session = Session { desk, stream, buffer, by: hello.peer, role };
     let by = session.by.clone();
     let address = session.stream.peer_address.clone();
-    tracing::debug!(target: ADMIN, %peer, %by, address, %role, "an admin connection is open");
+    tracing::debug!(target: ADMIN, %peer, %by, %address, %role, "an admin connection is open");
     let Err(error) = session.run().await;
     let error = Chain(&error);
-    tracing::debug!(target: ADMIN, %peer, %by, address, %error, "an admin connection has ended");
+    tracing::debug!(target: ADMIN, %peer, %by, %address, %error, "an admin connection has ended");
 }
 
 struct Session {
@@ -153,10 +153,10 @@ impl Session {
     fn tell(&self, what: &str) {
         let shared = self.desk.shared();
         let peer = shared.name();
-        let group = &*shared.group.group;
-        let address = &*self.stream.peer_address;
+        let group = &shared.group.group;
+        let address = &self.stream.peer_address;
         let by = &self.by;
-        tracing::warn!(target: ADMIN, %peer, group, %by, address, what, "is told what to do");
+        tracing::warn!(target: ADMIN, %peer, %group, %by, %address, %what, "is told what to do");
         shared.tell(Event::AdminActed { by: by.clone(), what: what.to_owned() });
     }
 
@@ -164,9 +164,9 @@ impl Session {
         let peer = self.desk.shared().name();
         let by = &self.by;
         match result {
-            Ok(_) => tracing::info!(target: ADMIN, %peer, %by, what, "has done what it was told"),
+            Ok(_) => tracing::info!(target: ADMIN, %peer, %by, %what, "has done what it was told"),
             Err(Refused { error, detail, .. }) => tracing::warn!(
-                target: ADMIN, %peer, %by, what, %error,
+                target: ADMIN, %peer, %by, %what, %error,
                 "has not done what it was told: {detail}"
             ),
         }
