@@ -117,6 +117,8 @@ async fn numbers_reach_the_recorder_of_the_thread_and_keys_never_do() {
         ("quorate_is_primary{}", 1),
         ("quorate_members{}", 3),
         ("quorate_reachable_members{}", 3),
+        ("quorate_spare_members{}", 1),
+        ("quorate_stale_members{}", 0),
         ("quorate_cells{}", 1),
         ("quorate_store_bytes{}", 128),
     ];

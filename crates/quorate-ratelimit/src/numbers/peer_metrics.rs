@@ -38,6 +38,7 @@ pub(crate) fn of_stats(stats: &PeerStats) -> Vec<Metric> {
 fn of_group(status: &Status) -> Vec<Metric> {
     let reached = status.members.iter().filter(|member| is_reached(status, &member.name)).count();
     let is_primary = status.role == PeerRole::Primary;
+    let stale = status.monitor.as_ref().map_or(0, |monitor| monitor.stale.len());
     vec![
         Metric::gauge("quorate_is_primary", "Whether this peer is the primary.", is_primary.into()),
         Metric::gauge(
@@ -57,6 +58,16 @@ fn of_group(status: &Status) -> Vec<Metric> {
             "quorate_reachable_members",
             "Members that this peer is connected to, and itself if it is one.",
             reached as u64,
+        ),
+        Metric::gauge(
+            "quorate_spare_members",
+            "Live members that may fail before those that are left are no majority.",
+            status.spare as u64,
+        ),
+        Metric::gauge(
+            "quorate_stale_members",
+            "Members that were silent for the grace of the monitor.",
+            stale as u64,
         ),
         lag_of(status),
         Metric::gauge(
