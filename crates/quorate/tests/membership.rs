@@ -512,8 +512,11 @@ async fn a_name_that_differs_from_a_members_in_capitals_only_is_refused() {
         let peer = start(alike).await;
         let status = until(&peer, |status| status.refusals.len() >= 2).await;
         let refusal = &status.refusals[0];
-        assert_eq!((&*refusal.field, &*refusal.theirs, &*refusal.ours), ("member", told, "B"));
+        assert_eq!((&*refusal.field, &*refusal.theirs, &*refusal.ours), ("name", told, "B"));
         assert!(peer.wait_ready(LONG).await.is_err());
+        // It never was one of them.
+        let is_out = |event: &Event| matches!(event, Event::CountedOut { .. });
+        assert!(!events(&peer).iter().any(is_out), "{:?}", events(&peer));
     }
     assert_eq!(members(&trio.peers[0].status()), "abc");
 }

@@ -117,8 +117,8 @@ pub(crate) fn difference(field: &str, ours: &str, theirs: &str) -> String {
             }
         }
         // The reason is a sentence, and what it is about a name.
-        "member" if theirs.contains(' ') => format!("{ours} is refused there: {theirs}"),
-        "member" => format!("{theirs} is refused here: {ours}"),
+        "member" | "name" if theirs.contains(' ') => format!("{ours} is refused there: {theirs}"),
+        "member" | "name" => format!("{theirs} is refused here: {ours}"),
         "to" => format!("{}; correct the address that led here", both()),
         "group" => format!("{}; correct the group of one of them, or the address", both()),
         "group_id" => format!(
@@ -204,6 +204,7 @@ mod tests {
             told("member", "d", "not a member of a,b,c"),
             "d is refused there: not a member of a,b,c"
         );
+        assert_eq!(told("name", "B", "b is a member"), "B is refused there: b is a member");
         assert_eq!(
             told("member", "not a member of a,b,c", "d"),
             "d is refused here: not a member of a,b,c"

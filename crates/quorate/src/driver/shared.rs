@@ -29,7 +29,7 @@ use crate::driver::links::inbox::Inboxes;
 use crate::driver::links::reach::Reach;
 use crate::driver::links::refusals::{About, PATIENCE, Refusal, Refusals};
 use crate::driver::links::registry::Registry;
-use crate::driver::links::roster::{Roster, STRANGER};
+use crate::driver::links::roster::{NAME, Roster, STRANGER};
 use crate::driver::links::settings::Differences;
 use crate::driver::report::allowance::Allowance;
 use crate::driver::report::certificates;
@@ -383,7 +383,7 @@ impl Shared {
     /// plain text anybody may say so: nobody is forgotten for that, which does no harm.
     pub(super) fn note_met(&self, peer: &PeerName, field: &str) {
         let is_apart =
-            [STRANGER, MEMBERS, "max_connections", "group", "peer", "to"].contains(&field);
+            [STRANGER, NAME, MEMBERS, "max_connections", "group", "peer", "to"].contains(&field);
         let refused_for = (!is_apart).then(|| printable(field));
         // It is met again soon.
         let _ = self.commands.try_send(Command::Met { peer: peer.clone(), refused_for });

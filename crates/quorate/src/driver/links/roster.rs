@@ -25,6 +25,9 @@ use crate::wire::{Hello, MAX_LISTED};
 
 /// The field of a refusal that is about who a peer is, and not about its settings.
 pub(in crate::driver) const STRANGER: &str = "member";
+/// The field of a refusal of a name that differs from that of a member in capitals only. It says
+/// nothing of whoever has that name, unlike [`STRANGER`]: nobody was counted out.
+pub(in crate::driver) const NAME: &str = "name";
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -297,7 +300,7 @@ impl Roster {
             return Some(objection_of(membership, objection, peer));
         }
         if let Some(alike) = self.alike(&known, peer) {
-            return refused(&alike_to(alike));
+            return Some(Difference::new(NAME, alike_to(alike), peer));
         }
         match (self.kind, hello.kind) {
             (PeerKind::Client, PeerKind::Client) => refused("a client, as this peer is"),
@@ -339,7 +342,7 @@ fn objection_of(list: &Membership, objection: Objection, peer: &PeerName) -> Dif
         names.join(",")
     };
     let (field, ours) = match objection {
-        Objection::Alike => (STRANGER, list.alike(peer).map(alike_to).unwrap_or_default()),
+        Objection::Alike => (NAME, list.alike(peer).map(alike_to).unwrap_or_default()),
         Objection::Removed => (STRANGER, format!("{peer} was removed from the group")),
         Objection::NameRemoved => {
             (STRANGER, format!("{peer} was removed from the group: it may join as a new one"))

@@ -3,7 +3,7 @@
 use crate::base::event::RefusedBy;
 use crate::base::id::{PeerName, Time};
 use crate::base::told::{difference, listed, shortened};
-use crate::driver::links::roster::STRANGER;
+use crate::driver::links::roster::{NAME, STRANGER};
 use crate::driver::report::peer_status::Link;
 use crate::driver::report::status::{MemberStatus, Status};
 
@@ -44,7 +44,7 @@ impl Status {
                         RefusedBy::Them => format!("{name} refuses this peer"),
                     };
                     refused.push(match field.as_str() {
-                        "certificate" | "peer" | STRANGER => {
+                        "certificate" | "peer" | STRANGER | NAME => {
                             format!("{what} ({})", difference(field, &ours, &theirs))
                         }
                         _ => format!("{what} ({field}: {ours} here, {theirs} there)"),
