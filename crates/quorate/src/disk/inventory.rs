@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use super::aside::Aside;
 use super::batch::Chain;
 use super::error::{Fault, OpenError};
-use super::folder::Folder;
+use super::folder::{Folder, NamedFile};
 use super::header::{Extent, HEADER_BYTES, Header, Kind};
 use super::name::{self, Name, STATE};
 use super::reader::{read_header, unreadable};
@@ -12,6 +13,7 @@ use super::snapshot::SnapshotReader;
 use super::state::{MAX_BYTES, State};
 use crate::disk::id::StorageId;
 use crate::disk::options::Options;
+use crate::protocol::io::HardState;
 
 /// The files of a directory, by their names.
 #[derive(Debug, Default)]
@@ -20,6 +22,8 @@ pub(super) struct Inventory {
     segments: BTreeSet<u64>,
     snapshots: BTreeSet<u64>,
     temporary: Vec<String>,
+    /// Files that made way for a peer which started blank.
+    removed: Vec<String>,
 }
 
 /// The files that are to be read, and those that are not needed.
@@ -33,6 +37,8 @@ pub(super) struct Found {
     pub(super) temporary: Vec<String>,
     /// Replaced by the snapshot.
     pub(super) obsolete: Vec<String>,
+    /// Files that make way: there is no state then, and nothing to be read.
+    pub(super) aside: Option<Aside>,
 }
 
 /// A segment to be read.
@@ -53,6 +59,9 @@ impl Inventory {
                 Name::Snapshot(number) => _ = inventory.snapshots.insert(number),
                 Name::Temporary => inventory.temporary.push(name),
                 Name::Other if name == STATE => inventory.has_state = true,
+                Name::Other if name::before_removal(&name).is_some() => {
+                    inventory.removed.push(name);
+                }
                 Name::Other => {}
             }
         }
@@ -69,10 +78,7 @@ impl Inventory {
             return Ok(None);
         }
         let file = folder.open(STATE)?;
-        // One byte more than it can have: what is longer is found to be wrong.
-        let mut bytes = [0; MAX_BYTES + 1];
-        let read = file.read(&mut bytes, 0)?;
-        let state = State::decode(&bytes[..read]).map_err(|error| unreadable(&file, error))?;
+        let state = State::decode(&read_state(&file)?).map_err(|error| unreadable(&file, error))?;
         if state.group != options.group {
             let found = state.group;
             let expected = options.group.clone();
@@ -95,7 +101,14 @@ impl Inventory {
     /// A directory without a state: either new, or the state was lost.
     ///
     /// The first use makes an empty log and then the state, so that an empty log may be there.
+    ///
+    /// Or it is to be set aside, and a crash came when the state had been.
     pub(super) fn unused(self, folder: &Folder) -> Result<Found, OpenError> {
+        if self.is_half_aside(folder)? {
+            return Ok(self.blank(|files, former| {
+                Some(Aside { files, has_state: false, is_kept: true, former })
+            }));
+        }
         let needed_by = match (self.snapshots.last(), self.segments.last()) {
             (None, None) => None,
             (Some(number), _) => Some(name::snapshot(*number)),
@@ -105,10 +118,71 @@ impl Inventory {
         if let Some(needed_by) = needed_by {
             return Err(missing(folder, STATE, &needed_by));
         }
-        let state = None;
-        let snapshot = None;
-        let segments = VecDeque::new();
-        Ok(Found { state, snapshot, segments, temporary: self.temporary, obsolete: Vec::new() })
+        Ok(self.blank(|_, _| None))
+    }
+
+    /// All that is here makes way. A set without cells takes no place of one with.
+    pub(super) fn set_aside(self, folder: &Folder, state: &State) -> Result<Found, OpenError> {
+        let has_cells = !(self.snapshots.is_empty() && self.has_empty_log(folder)?);
+        let has_promises = state.hard != HardState::default();
+        let is_kept = has_cells || (has_promises && !self.has_removed_cells(folder)?);
+        Ok(self.blank(|files, former| Some(Aside { files, has_state: true, is_kept, former })))
+    }
+
+    /// A directory of which nothing is read; what becomes of its files, by their names and those of
+    /// what made way before.
+    fn blank(self, aside: impl FnOnce(Vec<String>, Vec<String>) -> Option<Aside>) -> Found {
+        let segments = self.segments.iter().map(|number| name::segment(*number));
+        let snapshots = self.snapshots.iter().map(|number| name::snapshot(*number));
+        let files = segments.chain(snapshots).collect();
+        Found {
+            state: None,
+            snapshot: None,
+            segments: VecDeque::new(),
+            temporary: self.temporary,
+            obsolete: Vec::new(),
+            aside: aside(files, self.removed),
+        }
+    }
+
+    /// Returns true if the files that are here belong to the state that was set aside last.
+    fn is_half_aside(&self, folder: &Folder) -> Result<bool, OpenError> {
+        let aside = name::removed(STATE);
+        if !self.removed.contains(&aside) {
+            return Ok(false);
+        }
+        let Ok(State { storage_id, .. }) = State::decode(&read_state(&folder.open(&aside)?)?)
+        else {
+            return Ok(false);
+        };
+        let segments = self.segments.iter().map(|n| (name::segment(*n), Kind::Segment, *n));
+        let snapshots = self.snapshots.iter().map(|n| (name::snapshot(*n), Kind::Snapshot, *n));
+        let mut is_any = false;
+        for (name, kind, number) in segments.chain(snapshots) {
+            match read_header(&folder.open(&name)?, kind, storage_id, number) {
+                Ok(_) => is_any = true,
+                Err(error @ OpenError::Io(_)) => return Err(error),
+                // Another's, or damaged: not for this layer to say what it is.
+                Err(_) => return Ok(false),
+            }
+        }
+        Ok(is_any)
+    }
+
+    /// Returns true if there were cells in what made way before.
+    fn has_removed_cells(&self, folder: &Folder) -> Result<bool, OpenError> {
+        for name in &self.removed {
+            let has_cells = match name::before_removal(name).map(Name::parse) {
+                Some(Name::Snapshot(_)) => true,
+                Some(Name::Segment(1)) => folder.open(name)?.length()? > HEADER_BYTES as u64,
+                Some(Name::Segment(_)) => true,
+                _ => false,
+            };
+            if has_cells {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The newest snapshot, and the log from there.
@@ -149,6 +223,7 @@ impl Inventory {
             segments,
             temporary: self.temporary,
             obsolete: obsolete.collect(),
+            aside: None,
         })
     }
 
@@ -172,6 +247,15 @@ impl Inventory {
         }
         Ok(found)
     }
+}
+
+/// The bytes of a state.
+fn read_state(file: &NamedFile) -> Result<Vec<u8>, OpenError> {
+    // One byte more than it can have: what is longer is found to be wrong.
+    let mut bytes = vec![0; MAX_BYTES + 1];
+    let read = file.read(&mut bytes, 0)?;
+    bytes.truncate(read);
+    Ok(bytes)
 }
 
 fn open_snapshot(

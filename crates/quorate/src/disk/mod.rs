@@ -19,6 +19,7 @@
 //!
 //! [docs/disk-format.md]: https://github.com/quorate/quorate/blob/main/docs/disk-format.md
 
+mod aside;
 mod batch;
 mod entry;
 mod error;

@@ -4,8 +4,10 @@
 pub(super) const LOCK: &str = "lock";
 /// The name of the file with the promises and the identity of a peer.
 pub(super) const STATE: &str = "state";
-/// The beginning of the names of files that were set aside.
+/// The beginning of the names of files that another founding has taken the place of.
 const ASIDE: &str = "older-";
+/// The beginning of the names of files that were set aside when a peer was started blank.
+const REMOVED: &str = "removed-";
 /// The end of the name of a file that is not finished.
 pub(super) const TEMPORARY: &str = ".tmp";
 
@@ -55,12 +57,28 @@ pub(super) fn aside(name: &str) -> String {
 
 /// Returns true if a file was set aside.
 pub(super) fn is_aside(name: &str) -> bool {
-    name.strip_prefix(ASIDE).is_some_and(|name| name == STATE || Name::parse(name) != Name::Other)
+    name.strip_prefix(ASIDE).is_some_and(is_recovered)
+}
+
+/// The name of a file that makes way for a peer which starts blank.
+pub(super) fn removed(name: &str) -> String {
+    format!("{REMOVED}{name}")
+}
+
+/// The name that a file had before it made way so, if it did.
+pub(super) fn before_removal(name: &str) -> Option<&str> {
+    name.strip_prefix(REMOVED).filter(|name| is_recovered(name))
+}
+
+/// Returns true if this is the name of a file that a recovery may read.
+fn is_recovered(name: &str) -> bool {
+    name == STATE || matches!(Name::parse(name), Name::Segment(_) | Name::Snapshot(_))
 }
 
 /// Returns true if this layer has made a file of this name.
 pub(super) fn is_own(name: &str) -> bool {
-    [LOCK, STATE].contains(&name) || is_aside(name) || Name::parse(name) != Name::Other
+    let is_set_aside = is_aside(name) || before_removal(name).is_some();
+    [LOCK, STATE].contains(&name) || is_set_aside || Name::parse(name) != Name::Other
 }
 
 /// The number in a name, if the name is exactly what is written for it.
@@ -84,6 +102,14 @@ mod tests {
         for set_aside in [segment(3), snapshot(4), STATE.into()].map(|name| aside(&name)) {
             assert!(is_aside(&set_aside), "{set_aside}");
             assert_eq!(Name::parse(&set_aside), Name::Other);
+        }
+        for plain in [segment(3), snapshot(4), STATE.into()] {
+            let name = removed(&plain);
+            assert_eq!(before_removal(&name), Some(&*plain));
+            assert!(is_own(&name) && !is_aside(&name) && Name::parse(&name) == Name::Other);
+        }
+        for other in ["removed-notes", "removed-state.tmp", "removed-removed-state", STATE] {
+            assert_eq!(before_removal(other), None, "{other}");
         }
         assert!(!is_aside("older-notes") && !is_aside(STATE) && !is_aside(&segment(3)));
         for own in ["lock", "state", "state.tmp", "older-state", "log-0000000001"] {

@@ -1,6 +1,8 @@
 //! Options for opening a data directory.
 
 use crate::base::id::PeerName;
+#[cfg(doc)]
+use crate::disk::Recovered;
 use crate::disk::id::StorageId;
 
 /// Options for opening a directory.
@@ -21,6 +23,9 @@ pub struct Options {
     /// A number that every start of the machine has of its own; 0 if it is not known. What was
     /// written and not synced outlives the process, and not the machine.
     pub boot: u64,
+    /// True if what is in the directory makes way, under names of its own, for a peer that starts
+    /// blank; see [`Recovered::set_aside`].
+    pub set_aside: bool,
 }
 
 impl Options {
@@ -33,6 +38,7 @@ impl Options {
             segment_bytes: 64 * 1024 * 1024,
             acknowledges_unsynced: false,
             boot: 0,
+            set_aside: false,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::aside::Aside;
 use super::batch::{BatchReader, Chain};
 use super::error::{Fault, IoError, OpenError};
 use super::file::{Directory, DirectoryLock};
@@ -56,6 +57,9 @@ pub struct Recovered {
     /// True if other users of the machine may change what is in the directory, and it is not this
     /// process's to forbid it: the directory is another user's, or holds other things as well.
     pub is_open_to_others: bool,
+    /// Where the state that was here stands now, if all that was here has made way: the other files
+    /// stand beside it, and their names begin in the same way.
+    pub set_aside: Option<PathBuf>,
 }
 
 /// The end of the log that a crash left half written. It was never known to be synced.
@@ -86,6 +90,7 @@ pub struct Recovery {
     earlier: Vec<Earlier>,
     temporary: Vec<String>,
     obsolete: Vec<String>,
+    aside: Option<Aside>,
     snapshot: Option<Installed>,
     chain: Chain,
     progress: Progress,
@@ -126,10 +131,11 @@ pub fn open(directory: Arc<dyn Directory>, options: Options) -> Result<Recovery,
     };
     let inventory = Inventory::take(&folder)?;
     let found = match inventory.state(&folder, &options)? {
+        Some(state) if options.set_aside => inventory.set_aside(&folder, &state)?,
         Some(state) => inventory.plan(&folder, state)?,
         None => inventory.unused(&folder)?,
     };
-    let Found { state, snapshot, segments, temporary, obsolete } = found;
+    let Found { state, snapshot, segments, temporary, obsolete, aside } = found;
     let log_bytes: u64 = segments.iter().map(|segment| segment.length).sum();
     let header = snapshot.as_ref().map(|snapshot| *snapshot.header());
     let source = match snapshot {
@@ -146,6 +152,7 @@ pub fn open(directory: Arc<dyn Directory>, options: Options) -> Result<Recovery,
         earlier: Vec::new(),
         temporary,
         obsolete,
+        aside,
         snapshot: header.map(Installed::from),
         chain: header.map_or_else(Chain::default, Chain::from),
         progress: Progress {
@@ -213,7 +220,7 @@ impl Recovery {
         while self.next_batch()?.is_some() {}
         let is_new = self.state.is_none();
         let is_open_to_others = self.folder.protect()?;
-        let report = Recovered {
+        let mut report = Recovered {
             position: self.chain.position,
             is_new,
             records: self.progress.records,
@@ -221,7 +228,13 @@ impl Recovery {
             may_lack_acknowledged: self.may_lack_acknowledged(),
             is_same_boot: self.is_same_boot(),
             is_open_to_others,
+            set_aside: None,
         };
+        // First, for what follows needs room.
+        remove_all(&self.folder, &self.temporary)?;
+        if let Some(aside) = self.aside.take() {
+            report.set_aside = aside.carry_out(&self.folder)?;
+        }
         let storage = self.into_storage()?;
         Ok((storage, report))
     }
@@ -356,8 +369,6 @@ impl Recovery {
         let losses = u64::from(self.may_lack_acknowledged());
         let Self { folder, lock, options, source, chain, mut earlier, snapshot, .. } = self;
         let Options { segment_bytes, .. } = options;
-        // First, for what follows needs room.
-        remove_all(&folder, &self.temporary)?;
         // The state comes last: where there is one, there is a log.
         let log = match source {
             Source::End(Some(Tail { reader, header, length })) => {

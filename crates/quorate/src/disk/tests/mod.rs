@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod golden;
 mod opening;
+mod removed;
 mod replay;
 
 use std::collections::BTreeMap;
