@@ -321,10 +321,13 @@ pub enum Event {
         /// Its last moment, in milliseconds since the Unix epoch.
         not_after_ms: u64,
     },
-    /// This peer's files of an older founding were kept under other names before another group's
-    /// data took their place. They stay until that happens again, or someone removes them.
+    /// This peer's files were kept under other names before other data took their place: those of
+    /// an older founding, or of a peer that was started blank
+    /// ([`PeerBuilder::set_aside`](crate::PeerBuilder::set_aside)). They stay until that happens
+    /// again, or someone removes them.
     OlderFilesSetAside {
-        /// The first of them; the others stand beside it, and their names begin in the same way.
+        /// The first of them; the others stand beside it, and their names begin in the same way:
+        /// with `older-`, or with `removed-`.
         path: String,
     },
     /// This peer has read its directory: it goes on from there.

@@ -469,7 +469,7 @@ impl Event {
     fn of_data(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OlderFilesSetAside { path } => {
-                write!(f, "files of an older founding were kept beside the new ones, as {path}")
+                write!(f, "the files that were here were kept beside the new ones, as {path}")
             }
             Self::Recovered { cells, torn_bytes, may_lack_acknowledged, .. } => {
                 write!(f, "read {} from its directory", cells_of(*cells))?;

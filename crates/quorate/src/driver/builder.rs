@@ -48,6 +48,7 @@ pub struct PeerBuilder {
     pub(super) version: u32,
     pub(super) storage: Storage,
     pub(super) state_dir: Option<PathBuf>,
+    pub(super) is_set_aside: bool,
     /// Takes the place of the directory in the settings.
     pub(super) directory: Option<(Arc<dyn Directory>, u64)>,
     pub(super) on_recovery: Option<OnProgress>,
@@ -82,6 +83,7 @@ impl PeerBuilder {
             version: wire::PROTOCOL_VERSION,
             storage: Storage::default(),
             state_dir: None,
+            is_set_aside: false,
             directory: None,
             on_recovery: None,
         }
@@ -188,6 +190,40 @@ impl PeerBuilder {
     /// kept from other users as one for storage on disk is.
     pub fn state_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(dir.into());
+        self
+    }
+
+    /// Has this peer start blank, as another member than it was: for one that was counted out
+    /// ([`Event::CountedOut`](crate::Event::CountedOut)) and is to come back by
+    /// [`PeerBuilder::join`]. The files of its directory, for storage on disk or of
+    /// [`PeerBuilder::state_dir`], get names that begin with `removed-`, in place of those that did
+    /// so before, and [`Event::OlderFilesSetAside`](crate::Event::OlderFilesSetAside) says where
+    /// they are. Of a directory that holds nothing, and where there is none, it is nothing.
+    ///
+    /// For one start only: whoever starts with it again gives up again what the peer has.
+    ///
+    /// ```
+    /// use quorate::{Event, Peer, PeerBuilder, StartError};
+    ///
+    /// /// Waits until `peer` was counted out, and starts it anew. `builder` has its name, the
+    /// /// address it listens on, and its storage.
+    /// async fn come_back(
+    ///     peer: &Peer,
+    ///     builder: PeerBuilder,
+    ///     contacts: &[String],
+    /// ) -> Result<Peer, StartError> {
+    ///     let mut events = peer.events_after(0);
+    ///     while let Some(event) = events.next().await {
+    ///         if matches!(event.event, Event::CountedOut { .. }) {
+    ///             break;
+    ///         }
+    ///     }
+    ///     peer.shutdown().await;
+    ///     builder.set_aside().join(contacts).start().await
+    /// }
+    /// ```
+    pub fn set_aside(mut self) -> Self {
+        self.is_set_aside = true;
         self
     }
 

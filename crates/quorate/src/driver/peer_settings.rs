@@ -90,6 +90,9 @@ pub struct PeerSettings {
     /// See [`PeerBuilder::state_dir`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_dir: Option<PathBuf>,
+    /// See [`PeerBuilder::set_aside`]: for one start only.
+    #[serde(skip_serializing_if = "is_false")]
+    pub set_aside: bool,
     /// See [`PeerBuilder::priority`].
     #[serde(deserialize_with = "optional_priority", skip_serializing_if = "Option::is_none")]
     pub priority: Option<u8>,
@@ -197,6 +200,7 @@ impl PeerBuilder {
         self = set(self, settings.on_reconnect, Self::on_reconnect);
         self = set(self, settings.acknowledge, Self::acknowledge);
         self = set(self, settings.state_dir, Self::state_dir);
+        self = allow(self, settings.set_aside, Self::set_aside);
         self = set(self, settings.priority, Self::priority);
         self = set(self, settings.heartbeat, Self::heartbeat);
         self = set(self, settings.failure_timeout, Self::failure_timeout);
@@ -252,7 +256,7 @@ mod tests {
         "max_unreplicated": 12, "clients_may_change_policy": true,
         "clients_may_switch_primary": true, "new_generations": "when-complete",
         "clients_may_remove_members": true, "plaintext_allowed_on_network": true,
-        "state_dir": "/var/lib/state", "monitor": { "size": 5, "grace": "20s" },
+        "state_dir": "/var/lib/state", "set_aside": true, "monitor": { "size": 5, "grace": "20s" },
         "storage": { "dir": "/var/lib/quota", "sync": "every-batch" },
         "members": { "a": "127.0.0.1:7101", "b": "127.0.0.1:7102" },
         "bounds": { "max_cells": 9 }
@@ -324,6 +328,7 @@ mod tests {
         assert_eq!(builder.storage, Storage::Disk { dir, sync });
         assert_eq!(group.storage, StorageKind::Disk);
         assert_eq!(builder.state_dir, Some(PathBuf::from("/var/lib/state")));
+        assert!(builder.is_set_aside);
         let addresses = [("a", "127.0.0.1:7101"), ("b", "127.0.0.1:7102")];
         let addresses = addresses.map(|(name, address)| (name.into(), address.to_owned()));
         assert_eq!(builder.addresses, addresses);

@@ -15,6 +15,7 @@ use super::shared::{Enlisted, Parts, Shared};
 use super::start_error::StartError;
 use super::storage::{self, Keeper, Link, Opened, Opening};
 use super::tasks::Tasks;
+use crate::base::event::Event;
 use crate::base::id::{Incarnation, Now, PeerKind, PeerName};
 use crate::config::{Acknowledge, ConfigError, GroupConfig, Storage, StorageKind, SyncPolicy};
 use crate::disk::StorageId;
@@ -183,6 +184,7 @@ impl PeerBuilder {
             segment_bytes: self.peer.bounds.max_segment_bytes,
             new_storage_id: StorageId((u128::from(random()) << 64) | u128::from(random())),
             on_progress: self.on_recovery.take(),
+            set_aside: self.is_set_aside,
             boot: self.directory.as_ref().map_or_else(storage::boot, |(_, boot)| *boot),
         };
         let given = self.directory.take();
@@ -336,6 +338,10 @@ fn start_storage(
     is_clock_held: bool,
 ) -> Result<(Option<Keeper>, Option<Link>), StartError> {
     let Some(opened) = opened else { return Ok((None, None)) };
+    if let Some(path) = &opened.found.set_aside {
+        let path = path.display().to_string();
+        shared.tell(Event::OlderFilesSetAside { path });
+    }
     let sync = match settings {
         Storage::Disk { sync, .. } => {
             shared.tell(opened.event(&shared.store));

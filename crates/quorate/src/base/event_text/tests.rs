@@ -323,7 +323,7 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
         (
             Event::OlderFilesSetAside { path: "/var/q/older-1".into() },
             Warn,
-            "files of an older founding were kept beside the new ones, as /var/q/older-1",
+            "the files that were here were kept beside the new ones, as /var/q/older-1",
         ),
         (
             Event::Recovered {

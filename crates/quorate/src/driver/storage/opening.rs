@@ -31,6 +31,8 @@ pub(in crate::driver) struct Opening {
     pub(in crate::driver) new_storage_id: StorageId,
     /// Names this start of the machine; 0 if it has no name.
     pub(in crate::driver) boot: u64,
+    /// Whether what is in it makes way.
+    pub(in crate::driver) set_aside: bool,
     pub(in crate::driver) on_progress: Option<OnProgress>,
 }
 
@@ -103,6 +105,7 @@ impl Opening {
             segment_bytes: self.segment_bytes as u64,
             acknowledges_unsynced: self.sync != SyncPolicy::EveryBatch,
             boot: self.boot,
+            set_aside: self.set_aside,
             ..Options::new(self.group.as_str(), self.peer.clone(), self.new_storage_id)
         }
     }
