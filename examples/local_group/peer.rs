@@ -1,8 +1,8 @@
 //! One peer of `local_group`: what runs in each of the processes that it starts.
 //!
 //! The parent asks checks over TCP, one JSON object a line, as many connections as it likes. It
-//! gives the orders `digest` and `force NAME ..` on standard input and reads notices from standard output. The
-//! end of standard input means that the parent has died: so does this process, then.
+//! gives the orders `digest` and `force NAME ..` on standard input and reads notices from standard
+//! output. The end of standard input means that the parent has died: so does this process, then.
 
 use std::io::Write;
 use std::net::SocketAddr;

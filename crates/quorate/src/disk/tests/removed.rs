@@ -175,7 +175,7 @@ fn what_is_damaged_is_set_aside_and_what_is_anothers_is_not() {
     let opened = open(disk.directory(), plain.clone()).expect("ours");
     let mut peer = {
         let (storage, report) = opened.finish().expect("there is room");
-        super::Peer { storage, store: store(), report, is_copying: false }
+        Peer { storage, store: store(), report, is_copying: false }
     };
     append_all(&mut peer, &mut history, [2]).expect("there is room");
     peer.close(&mut history).expect("there is room");
