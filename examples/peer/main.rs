@@ -159,8 +159,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use quorate::{
-    Acknowledge, Bounds, Mode, NewGenerations, OnReconnect, Peer, PeerRole, Shutdown, StartError,
-    Storage, StorageKind, SwitchError, SyncPolicy,
+    Acknowledge, Bounds, Mode, NewGenerations, OnReconnect, Peer, PeerRole, RemoveError, Shutdown,
+    StartError, Storage, StorageKind, SwitchError, SyncPolicy,
 };
 use quorate_examples::{arguments, sentence, show_logs};
 use quorate_ratelimit::{AtCapacity, FileChange, Limit, Limits, RateLimiter};
@@ -361,6 +361,10 @@ async fn serve(options: Options) -> Result<(), String> {
 async fn leave(peer: &Peer) -> String {
     match peer.leave().await {
         Ok(()) => "has left the group".to_owned(),
+        // There is no group that would count it.
+        Err(error @ (RemoveError::LastMember { .. } | RemoveError::NotMember { .. })) => {
+            format!("stops without having left: {error}")
+        }
         Err(error) => {
             let said = flags::in_flags(&error.to_string());
             format!("stops without having left, and counts until it is forgotten: {said}")
