@@ -173,10 +173,10 @@ async fn follow_orders(peer: &Peer) {
             let (cells, digest) = (digest.cells, digest.digest);
             tell(&Notice::Digest(Digest { place, cells, digest }));
         }
-        if let Some(gone) = order.strip_prefix("force ") {
-            if let Err(error) = peer.force_primary(gone.split(' ')).await {
-                tell(&Notice::Failed(error.to_string()));
-            }
+        if let Some(gone) = order.strip_prefix("force ")
+            && let Err(error) = peer.force_primary(gone.split(' ')).await
+        {
+            tell(&Notice::Failed(error.to_string()));
         }
     }
 }

@@ -10,6 +10,7 @@
 //! Silence is never evidence of an end. A member is forgotten because it is in the way: it takes
 //! the place of one that has come for it, and a majority is counted with it.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use crate::base::bug::{self, Bug};
@@ -64,7 +65,8 @@ impl Machine {
                 && self.is_reachable(remote)
                 && remote.brief().is_some_and(|brief| brief.reaches.contains(name))
         });
-        !is_linked && !(is_reached && !bug::is(Bug::ForgetsWhatOthersReach))
+        let is_heard_of = is_reached && !bug::is(Bug::ForgetsWhatOthersReach);
+        !is_linked && !is_heard_of
     }
 
     /// How long another member has been silent, as far as this peer knows; `None` of one that is
@@ -101,7 +103,7 @@ impl Machine {
                 stale.push(Stale { peer: peer.clone(), silence });
             }
         }
-        stale.sort_by(|one, other| other.silence.cmp(&one.silence));
+        stale.sort_by_key(|stale| Reverse(stale.silence));
         stale
     }
 
