@@ -263,6 +263,7 @@ impl Shared {
 
     /// Has this peer counted out, after it has handed over if it is primary.
     pub(crate) async fn leave(&self) -> Result<(), RemoveError> {
+        self.is_to_leave.store(true, Ordering::Release);
         let mut tries = LEAVE_TRIES;
         loop {
             match self.remove(self.config.name.clone()).await {

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::future::Future;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -351,6 +352,21 @@ impl Peer {
     /// What was begun goes on when the future is dropped.
     pub async fn leave(&self) -> Result<(), RemoveError> {
         self.handle.shared.leave().await
+    }
+
+    /// True if this peer was asked to leave since it was started, by [`Peer::leave`] or over the
+    /// admin lane, whatever came of it: if it is counted out then, somebody wanted it so, and it is
+    /// not to come back by itself.
+    ///
+    /// ```
+    /// use quorate::{Event, Peer};
+    ///
+    /// fn must_come_back(peer: &Peer, event: &Event) -> bool {
+    ///     matches!(event, Event::CountedOut { .. }) && !peer.is_to_leave()
+    /// }
+    /// ```
+    pub fn is_to_leave(&self) -> bool {
+        self.handle.shared.is_to_leave.load(Ordering::Acquire)
     }
 
     /// Has another peer counted out of the group that is gone for good; to be asked of any peer, of

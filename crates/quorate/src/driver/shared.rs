@@ -144,6 +144,8 @@ pub(crate) struct Shared {
     pub(super) recovered_cells: u64,
     /// True if this start has counted, and kept up with the primary, at some time.
     pub(super) has_counted: AtomicBool,
+    /// Whether it was asked to leave, here or over the admin lane.
+    pub(super) is_to_leave: AtomicBool,
     is_shut_down: AtomicBool,
     /// True if nothing of this peer goes on any more.
     pub(super) is_ended: AtomicBool,
@@ -246,6 +248,7 @@ impl Shared {
             expiry: Expiry::new(attention.clone()),
             attention,
             has_counted: AtomicBool::new(false),
+            is_to_leave: AtomicBool::new(false),
             is_shut_down: AtomicBool::new(false),
             is_aside: AtomicBool::new(false),
             is_ended: AtomicBool::new(false),
