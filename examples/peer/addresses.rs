@@ -21,7 +21,7 @@ use crate::connections::Connections;
 use crate::door::{self, Door};
 use crate::http::{self, Face};
 use crate::server::Server;
-use crate::service::Service;
+use crate::service::Current;
 
 /// How this peer is asked by HTTP.
 #[derive(Args)]
@@ -135,7 +135,7 @@ impl Address {
     }
 
     /// Serves until it is stopped.
-    pub(crate) async fn serve(self, service: Service, stopped: impl Future<Output = ()>) {
+    pub(crate) async fn serve(self, service: Current, stopped: impl Future<Output = ()>) {
         let Self { listener, face, door, max_connections } = self;
         let connections = Connections::new(max_connections.get().into());
         let routes = http::routes(service, face);

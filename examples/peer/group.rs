@@ -37,10 +37,10 @@ use tokio::task::spawn_blocking;
 
 use crate::body::read;
 use crate::problem::Problem;
-use crate::service::Service;
+use crate::service::{Current, Service};
 
 /// What callers may ask.
-pub(crate) fn routes() -> Router<Service> {
+pub(crate) fn routes() -> Router<Current> {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/events", get(events))
@@ -49,7 +49,7 @@ pub(crate) fn routes() -> Router<Service> {
 }
 
 /// What changes the group, or is work for as long as there are cells.
-pub(crate) fn admin_routes() -> Router<Service> {
+pub(crate) fn admin_routes() -> Router<Current> {
     Router::new()
         .route("/v1/digest", get(digest))
         .route("/v1/switch-primary", post(switch_primary))

@@ -25,10 +25,10 @@ use serde_json::{Value, json};
 use crate::body::{millis, read};
 use crate::limits::{AMOUNT, Amount, described, refused, told};
 use crate::problem::Problem;
-use crate::service::Service;
+use crate::service::{Current, Service};
 
 /// The paths about what is held.
-pub(crate) fn routes() -> Router<Service> {
+pub(crate) fn routes() -> Router<Current> {
     Router::new()
         .route("/v1/reserve", post(reserve))
         .route("/v1/commit", post(commit))

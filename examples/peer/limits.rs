@@ -40,13 +40,13 @@ use serde_json::{Value, json};
 
 use crate::body::{Object, read};
 use crate::problem::{KIND, Problem, retry_after};
-use crate::service::Service;
+use crate::service::{Current, Service};
 
 /// What a body looks like.
 pub(crate) const AMOUNT: &str = r#"{"limit":"default","key":"alice","amount":1}"#;
 
 /// The paths about limits.
-pub(crate) fn routes() -> Router<Service> {
+pub(crate) fn routes() -> Router<Current> {
     Router::new()
         .route("/v1/acquire", post(acquire))
         .route("/v1/acquire-all", post(acquire_all))
@@ -57,7 +57,7 @@ pub(crate) fn routes() -> Router<Service> {
 }
 
 /// What callers have no say in.
-pub(crate) fn admin_routes() -> Router<Service> {
+pub(crate) fn admin_routes() -> Router<Current> {
     Router::new().route("/v1/reset", post(reset))
 }
 

@@ -145,6 +145,7 @@ mod metrics;
 mod monitor;
 mod problem;
 mod refused;
+mod rejoin;
 mod rules;
 mod server;
 mod service;
@@ -171,7 +172,8 @@ use tokio::task::JoinSet;
 
 use crate::addresses::{Address, HttpOptions};
 use crate::monitor::MonitorOptions;
-use crate::service::Service;
+use crate::rejoin::Rejoin;
+use crate::service::{Current, Service};
 use crate::tls::TlsOptions;
 
 /// How long requests under way may take after SIGTERM, before the hand-over.
@@ -193,6 +195,14 @@ struct Options {
     /// Join a group that exists, at the addresses of any of its members; with --listen.
     #[arg(long, value_name = "HOST:PORT,..", value_delimiter = ',')]
     join: Vec<String>,
+    /// Start blank and as another member: the files of this peer's directory are kept under names
+    /// that begin with removed-. For this start only; with --join, for one that was counted out.
+    #[arg(long)]
+    set_aside: bool,
+    /// Come back by itself whenever the group has counted this peer out, and nobody asked it to
+    /// leave: blank, as a new member, with its files kept under names that begin with removed-.
+    #[arg(long, conflicts_with = "client")]
+    rejoin: bool,
     /// Use the group without being a member: no vote, no data; with --peers or --join.
     #[arg(long)]
     client: bool,
@@ -311,8 +321,8 @@ async fn serve(options: Options) -> Result<(), String> {
     say(&format!("limits:\n{limits}"));
     let addresses = options.http.listen(hosts(&options)).await?;
     let tls = options.tls.transport(options.failure_timeout)?;
-    let peer = start(&options, &limits, tls.as_ref()).await?;
-    if let Some(tls) = tls {
+    let peer = start(&options, &limits, tls.as_ref(), None).await?;
+    if let Some(tls) = tls.clone() {
         tokio::spawn(tls::reload_on_signal(tls, listen_for(SignalKind::hangup())?));
     }
     let Options { name, group, http: HttpOptions { http, .. }, .. } = &options;
@@ -320,16 +330,10 @@ async fn serve(options: Options) -> Result<(), String> {
     if let Some(admin) = addresses.iter().find_map(Address::of_admin) {
         say(&format!("what changes the group is served at http://{admin} and nowhere else"));
     }
-    tokio::spawn(print_events(peer.clone()));
-
-    let limiter = RateLimiter::new(peer.clone(), &limits).at_capacity(options.at_capacity);
-    let is_followed = options.watch_limits || options.limits_file_wins;
-    if let Some(file) = options.limits.clone().filter(|_| is_followed) {
-        tokio::spawn(follow_limits(limiter.clone(), file, options.limits_file_wins));
-    }
-    tokio::spawn(print_alerts(limiter.clone()));
+    let limiter = RateLimiter::new(peer, &limits).at_capacity(options.at_capacity);
+    let beside = run_beside(&options, &limiter);
     let HttpOptions { headers, accept_ids: accepts_ids, .. } = options.http;
-    let service = Service::new(limiter, headers, accepts_ids);
+    let service = Current::from(Service::new(limiter, headers, accepts_ids));
     let (stop, stopped) = watch::channel(());
     let mut served = JoinSet::new();
     for address in addresses {
@@ -338,8 +342,13 @@ async fn serve(options: Options) -> Result<(), String> {
         let stopped = async move { stopped.changed().await.unwrap_or_default() };
         served.spawn(address.serve(service.clone(), stopped));
     }
-    stop_signal()?.await;
+    let back = Rejoin { options: &options, limits: &limits, tls: tls.as_ref(), current: &service };
+    tokio::select! {
+        () = stop_signal()? => {}
+        Err(error) = back.keep(beside) => return Err(error),
+    }
 
+    let peer = service.get().peer;
     // Nobody is to hand over to this peer any more. Then the requests under way, which need it; and
     // then the hand-over.
     peer.set_priority(0).await;
@@ -429,17 +438,18 @@ fn read_limits(file: Option<&Path>) -> Result<Limits, String> {
     rules::parse(&text).map_err(|error| said(&error))
 }
 
+/// Starts this peer; with `contacts` as one that was counted out and joins by them.
 async fn start(
     options: &Options,
     limits: &Limits,
     tls: Option<&TlsTransport>,
+    contacts: Option<&[String]>,
 ) -> Result<Peer, String> {
     let storage = storage(options)?;
     let Options { max_cells, max_bytes, .. } = *options;
     let bounds = Bounds { max_cells, max_bytes, ..Bounds::default() };
     let mut builder = Peer::builder(options.name.as_str(), limits.model())
         .group(options.group.as_str())
-        .members(options.peers.iter().map(|(name, address)| (name.as_str(), address.as_str())))
         .mode(options.mode)
         .on_reconnect(options.on_reconnect)
         .acknowledge(options.acknowledge)
@@ -458,8 +468,24 @@ async fn start(
     if let Some(listen) = &options.listen {
         builder = builder.listen(listen.as_str());
     }
-    if !options.join.is_empty() {
-        builder = builder.join(options.join.iter().map(String::as_str));
+    if options.set_aside || contacts.is_some() {
+        builder = builder.set_aside();
+    }
+    let peers = options.peers.iter().map(|(name, address)| (name.as_str(), address.as_str()));
+    match contacts {
+        Some(contacts) => {
+            let own = peers.clone().find(|(name, _)| *name == options.name);
+            if let Some((_, address)) = own.filter(|_| options.listen.is_none()) {
+                builder = builder.listen(address);
+            }
+            builder = builder.join(contacts);
+        }
+        None => {
+            builder = builder.members(peers);
+            if !options.join.is_empty() {
+                builder = builder.join(options.join.iter().map(String::as_str));
+            }
+        }
     }
     if options.client {
         builder = builder.client();
@@ -496,6 +522,20 @@ async fn start(
         ),
         error => flags::in_flags(&sentence(&error)),
     })
+}
+
+/// Runs what goes on beside the requests, until it is dropped: events and alerts are printed, and
+/// the file of limits is followed.
+fn run_beside(options: &Options, limiter: &RateLimiter) -> JoinSet<()> {
+    // It ends by itself, when the last event has been printed.
+    tokio::spawn(print_events(limiter.peer().clone()));
+    let mut beside = JoinSet::new();
+    let is_followed = options.watch_limits || options.limits_file_wins;
+    if let Some(file) = options.limits.clone().filter(|_| is_followed) {
+        beside.spawn(follow_limits(limiter.clone(), file, options.limits_file_wins));
+    }
+    beside.spawn(print_alerts(limiter.clone()));
+    beside
 }
 
 /// Has the group follow a limits file, and prints what comes of it.

@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 use crate::body::read;
 use crate::flags::in_flags;
 use crate::problem::Problem;
-use crate::service::Service;
+use crate::service::{Current, Service};
 
 /// How the group looks after its members, as long as nobody has said anything else.
 #[derive(Args)]
@@ -56,12 +56,12 @@ impl MonitorOptions {
 }
 
 /// What callers may ask.
-pub(crate) fn routes() -> Router<Service> {
+pub(crate) fn routes() -> Router<Current> {
     Router::new().route("/v1/monitor", get(monitor))
 }
 
 /// What changes the group.
-pub(crate) fn admin_routes() -> Router<Service> {
+pub(crate) fn admin_routes() -> Router<Current> {
     Router::new()
         .route("/v1/monitor", post(change_monitor))
         .route("/v1/force-primary", post(force_primary))

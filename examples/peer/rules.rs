@@ -26,15 +26,15 @@ use serde_json::{Value, json};
 use crate::flags::in_flags;
 use crate::limits::refused;
 use crate::problem::Problem;
-use crate::service::Service;
+use crate::service::{Current, Service};
 
 /// The paths about limits as such.
-pub(crate) fn routes() -> Router<Service> {
+pub(crate) fn routes() -> Router<Current> {
     Router::new().route("/v1/limits", get(limits))
 }
 
 /// What callers have no say in.
-pub(crate) fn admin_routes() -> Router<Service> {
+pub(crate) fn admin_routes() -> Router<Current> {
     Router::new().route("/v1/limits", put(change)).route("/v1/top", get(top))
 }
 

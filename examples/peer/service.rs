@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use axum::extract::FromRef;
 use axum::http::StatusCode;
+use parking_lot::RwLock;
 use quorate::Peer;
 use quorate_ratelimit::{HeaderStyle, RateLimiter};
 use tokio::sync::Semaphore;
@@ -19,6 +21,35 @@ pub(crate) struct Service {
     pub(crate) accepts_ids: bool,
     /// Taken by the digest that is worked out.
     pub(crate) digesting: Arc<Semaphore>,
+}
+
+/// The service as it is now: another once the peer was counted out and has come back.
+#[derive(Clone)]
+pub(crate) struct Current(Arc<RwLock<Service>>);
+
+impl Current {
+    pub(crate) fn get(&self) -> Service {
+        self.0.read().clone()
+    }
+
+    /// Has all requests from now on served by another peer.
+    pub(crate) fn follow(&self, limiter: RateLimiter) {
+        let mut service = self.0.write();
+        service.peer = limiter.peer().clone();
+        service.limiter = limiter;
+    }
+}
+
+impl From<Service> for Current {
+    fn from(service: Service) -> Self {
+        Self(Arc::new(RwLock::new(service)))
+    }
+}
+
+impl FromRef<Current> for Service {
+    fn from_ref(current: &Current) -> Self {
+        current.get()
+    }
 }
 
 impl Service {

@@ -32,7 +32,7 @@ use axum::middleware::{Next, from_fn};
 use axum::routing::get;
 
 use crate::problem::Problem;
-use crate::service::Service;
+use crate::service::Current;
 use crate::{group, holds, limits, metrics, monitor, rules};
 
 /// Largest request body, far above the longest key.
@@ -63,7 +63,7 @@ impl Face {
 }
 
 /// All paths of this service.
-pub(crate) fn routes(service: Service, face: Face) -> Router {
+pub(crate) fn routes(service: impl Into<Current>, face: Face) -> Router {
     Router::new()
         .merge(limits::routes())
         .merge(holds::routes())
@@ -77,11 +77,11 @@ pub(crate) fn routes(service: Service, face: Face) -> Router {
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", PATHS)
         })
-        .with_state(service)
+        .with_state(service.into())
 }
 
 /// What changes the group, takes back what was counted, or shows what is whose.
-fn admin_routes(face: Face) -> Router<Service> {
+fn admin_routes(face: Face) -> Router<Current> {
     let routes = Router::new()
         .merge(limits::admin_routes())
         .merge(rules::admin_routes())

@@ -13,6 +13,7 @@ use tower_service::Service as _;
 
 use super::*;
 use crate::group::member_names;
+use crate::service::Service;
 
 async fn group() -> TestGroup {
     let limits = Limits::builder().limit("mail", Limit::per_day(1).burst(5)).build();
