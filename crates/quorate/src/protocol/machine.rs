@@ -27,7 +27,7 @@ use crate::protocol::model_handle::ModelHandle;
 use crate::protocol::random::Random;
 use crate::protocol::reign::switching::Switching;
 use crate::protocol::role::{Leader, Promise, Pull, Role, Watch};
-use crate::protocol::told::{Disowned, Force, Unrest};
+use crate::protocol::told::{Disowned, Force, Spurned, Unrest};
 use crate::state::{Membership, Meta};
 use crate::store::Store;
 
@@ -82,6 +82,8 @@ pub struct Machine {
     pub(super) disowned: Option<Disowned>,
     /// The last generation of which it was told that it does not belong to it.
     pub(super) told_out: Option<Generation>,
+    /// Who refuses this peer as no member, within its own generation.
+    pub(super) spurned: Spurned,
     /// The winner that adopts this peer's state, and how far it is.
     pub(super) pull: Option<Pull>,
     /// The last reign of this incarnation: what it decided may yet be given up.
@@ -159,6 +161,7 @@ impl Machine {
             forced: None,
             disowned: None,
             told_out: None,
+            spurned: Spurned::default(),
             pull: None,
             last_reign: None,
             unrest: None,

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::base::id::{Generation, PeerName, Time};
+use crate::base::id::{Generation, PeerName, Position, Time};
 
 /// A wish to be primary without members that are gone, which is under way.
 #[derive(Debug)]
@@ -68,6 +68,14 @@ impl Disowned {
     pub(super) fn generation(self) -> Generation {
         self.0
     }
+}
+
+/// The members that refuse this peer as none, and hold a later state of its generation than it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Spurned {
+    /// Its own state, while they say so.
+    pub(super) at: Position,
+    pub(super) by: BTreeSet<PeerName>,
 }
 
 /// Somebody of this group is there and is refused: something that must be equal is being changed.

@@ -2,17 +2,20 @@
 //! section 7, rule 16).
 //!
 //! A refusal within one generation proves nothing: the list of a primary that was cut off may hold
-//! a removal that no majority held. A newer generation was founded by a majority of the names, or
+//! a removal that no majority held. Where a majority of this peer's own list refuses it, one does:
+//! that ends nothing here, for nothing can be decided against them, and is told. A newer generation was founded by a majority of the names, or
 //! by force; whoever it has counted out has nothing left to decide.
+
+use std::collections::BTreeSet;
 
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
-use crate::base::id::{Generation, PeerName};
+use crate::base::id::{Generation, PeerName, Position};
 use crate::protocol::group::standing::Standing;
 use crate::protocol::io::Route;
 use crate::protocol::machine::Machine;
 use crate::protocol::role::Role;
-use crate::protocol::told::Disowned;
+use crate::protocol::told::{Disowned, Spurned};
 
 impl Machine {
     /// Another peer has refused this one as no member, and stands there.
@@ -25,8 +28,11 @@ impl Machine {
         let is_newer =
             generation > own.position.ballot.generation || bug::is(Bug::DisownedInOneGeneration);
         let is_known = self.disowned.as_ref().is_some_and(|d| d.generation() >= generation);
-        if is_known || !is_newer || !own.gives_way_to(theirs) {
+        if is_known || !own.gives_way_to(theirs) {
             return;
+        }
+        if !is_newer {
+            return self.note_spurned(by, own.position);
         }
         if bug::is(Bug::DisownedDecides) {
             return;
@@ -42,6 +48,20 @@ impl Machine {
         self.set_route(Route::Nowhere);
         self.tell_counted_out(Some(by), generation);
         self.wake_soon();
+    }
+
+    /// Tells it once a majority of this peer's list says the same, while this peer gets no further.
+    fn note_spurned(&mut self, by: PeerName, at: Position) {
+        if self.spurned.at != at {
+            self.spurned = Spurned { at, by: BTreeSet::new() };
+        }
+        let membership = &self.meta.membership;
+        if membership.has(&by) {
+            self.spurned.by.insert(by.clone());
+        }
+        if membership.has_majority(|name, _| self.spurned.by.contains(name)) {
+            self.tell_counted_out(Some(by), at.ballot.generation);
+        }
     }
 
     /// Tells it once for each generation.

@@ -254,6 +254,39 @@ fn a_voter_that_is_bound_says_so() {
     assert_eq!(group.primary(), Some(left[0].into()));
 }
 
+/// One that was forgotten while it was away holds the same generation as those who refuse it. The
+/// list of one of them may be that of a primary which was cut off; not that of a majority.
+#[test]
+fn a_majority_of_its_own_list_that_refuses_a_peer_tells_it_that_it_was_counted_out() {
+    let mut group = kept();
+    let primary = group.primary().expect("three have founded a group");
+    let away = another(&primary);
+    let rest: Vec<&str> = ["a", "b", "c"].into_iter().filter(|name| *name != away).collect();
+    group.split(&[away], &rest);
+    rest.iter().for_each(|other| group.reset(away, other));
+    group.add(primary.as_str(), "k", 1).expect("it has a majority");
+    group.run(SECOND * 3);
+    let store = &group.peers[&primary].store;
+    let later = crate::protocol::Standing::new(store.position(), &store.meta());
+    let told = |group: &Group| {
+        let events = group.peers[&PeerName::from(away)].events.iter();
+        events.filter(|event| matches!(event, Event::CountedOut { .. })).count()
+    };
+    let refuse = |group: &mut Group, by: &str| {
+        let input = Input::RefusedAsStranger { by: by.into(), standing: later.clone() };
+        group.input(&away.into(), input);
+    };
+    // One of three, one that it does not know, and itself.
+    for by in [rest[0], rest[0], "x", "y"] {
+        refuse(&mut group, by);
+        assert_eq!(told(&group), 0, "{by}");
+    }
+    refuse(&mut group, rest[1]);
+    refuse(&mut group, rest[1]);
+    assert_eq!(told(&group), 1);
+    assert!(!group.peers[&PeerName::from(away)].machine.is_disowned(), "it is for its embedder");
+}
+
 /// Cut off, one is forced past the two others, which live. Its refusal ends them, and a refusal by
 /// one of their own generation does not.
 #[test]
