@@ -352,7 +352,8 @@ fn start_storage(
     let storage = opened.storage;
     let store = shared.store.clone();
     let peer = shared.name().clone();
-    let setup = storage::Setup { peer, storage, store, sync, is_clock_held };
+    let is_state_only = matches!(settings, Storage::Memory);
+    let setup = storage::Setup { peer, storage, store, sync, is_state_only, is_clock_held };
     let (keeper, link) = storage::start(setup).map_err(StartError::Thread)?;
     Ok((Some(keeper), Some(link)))
 }

@@ -185,6 +185,8 @@ pub(super) struct Setup {
     pub(super) storage: Storage,
     pub(super) store: Arc<Store>,
     pub(super) sync: SyncPolicy,
+    /// True if the cells are in memory only.
+    pub(super) is_state_only: bool,
     /// True if a paused clock is to wait for the disk.
     pub(super) is_clock_held: bool,
 }

@@ -31,6 +31,7 @@ pub(super) struct Worker {
     storage: Option<Storage>,
     pub(super) store: Arc<Store>,
     sync: SyncPolicy,
+    is_state_only: bool,
     /// For what the snapshot thread has to say.
     pub(super) queue: Queue,
     reports: UnboundedSender<Report>,
@@ -50,13 +51,14 @@ impl Worker {
         reports: UnboundedSender<Report>,
         is_abandoned: Arc<AtomicBool>,
     ) -> Self {
-        let Setup { peer, storage, store, sync, .. } = setup;
+        let Setup { peer, storage, store, sync, is_state_only, .. } = setup;
         let group_id = store.meta().group_id;
         Self {
             peer,
             storage: Some(storage),
             store,
             sync,
+            is_state_only,
             queue,
             reports,
             is_abandoned,
@@ -213,7 +215,8 @@ impl Worker {
     fn rest(&mut self) -> Option<Staged> {
         let appended = self.storage().position();
         self.store.end_reign();
-        if self.store.position() == appended {
+        // A directory with cells in it is refused at the next start of a peer in memory.
+        if self.is_state_only || self.store.position() == appended {
             return None;
         }
         let (from, since) = match appended {
