@@ -111,3 +111,88 @@ async fn who_has_left_is_refused_with_its_old_directory_and_taken_with_a_new_one
     group.start("d").await;
     group.until_members("abcd").await;
 }
+
+/// What a process does that comes back by itself.
+async fn until_out(peer: &Peer) {
+    let mut events = peer.events_after(0);
+    let told = async {
+        while let Some(event) = events.next().await {
+            if matches!(event.event, Event::CountedOut { .. }) {
+                return;
+            }
+        }
+        panic!("it ended before");
+    };
+    tokio::time::timeout(LONG, told).await.expect("it is told");
+}
+
+/// It was refused for ever: its name had been forgotten while it was away.
+#[tokio::test(start_paused = true)]
+async fn who_was_forgotten_comes_back_under_its_name_with_its_files_set_aside() {
+    let network = InProcess::network();
+    let disk = SimulatedDisk::new(1);
+    let in_dir = |builder: PeerBuilder| builder.state_dir("/simulated");
+    let mut others = Vec::new();
+    for (seed, name) in (2..).zip(["a", "b"]) {
+        let disk = SimulatedDisk::new(seed);
+        let builder = in_dir(builder(&network, name)).directory(disk.directory(), 1);
+        others.push(builder.start().await.expect("its address is free"));
+    }
+    let c = in_dir(builder(&network, "c")).directory(disk.directory(), 1);
+    let c = c.start().await.expect("its address is free");
+    until(&c, |status| counted(status) == "abc").await;
+    c.wait_ready(LONG).await.expect("there is a primary");
+    add(&c, "k", 7).await.expect("decided");
+    c.shutdown().await;
+    disk.kill();
+    others[0].forget("c").await.expect("it is gone");
+    add(&others[1], "k", 1).await.expect("decided");
+
+    let c = in_dir(builder(&network, "c")).directory(disk.directory(), 1);
+    let c = c.start().await.expect("its address is free");
+    until_out(&c).await;
+    assert!(!c.is_to_leave());
+    let promises = disk.read("state").expect("it has one");
+    c.shutdown().await;
+    disk.kill();
+    let c = Peer::builder("c", Counter).transport(network.at("c")).tokio_clock().listen("c");
+    let c = in_dir(c).directory(disk.directory(), 1).set_aside().join(["a", "b"]);
+    let c = c.start().await.expect("its address is free");
+    for peer in others.iter().chain([&c]) {
+        until(peer, |status| counted(status) == "abc").await;
+    }
+    c.wait_counted(LONG).await.expect("it is a member again");
+    assert_eq!(count(&c, "k").await, 8);
+    let is_set_aside = |event: &Event| matches!(event, Event::OlderFilesSetAside { path } if path == "/simulated/removed-state");
+    assert!(events(&c).iter().any(is_set_aside), "{:?}", events(&c));
+    assert!(!events(&c).iter().any(|event| matches!(event, Event::CountedOut { .. })));
+    let aside = disk.read("removed-state").expect("it was set aside");
+    assert_eq!(aside.len(), promises.len());
+}
+
+/// With data, of the generation that the others are of: it was refused, and never told.
+#[tokio::test(start_paused = true)]
+async fn who_was_forgotten_comes_back_with_its_data_set_aside() {
+    let mut group = Group::of_four().await;
+    group.until_members("abcd").await;
+    group.peers["d"].wait_ready(LONG).await.expect("there is a primary");
+    add(&group.peers["d"], "k", 7).await.expect("decided");
+    group.kill("d").await;
+    group.peers["a"].forget("d").await.expect("it is gone");
+    add(&group.peers["a"], "k", 1).await.expect("decided");
+    group.start("d").await;
+    until_out(&group.peers["d"]).await;
+    group.kill("d").await;
+    let builder = Peer::builder("d", Counter).transport(group.network.at("d")).tokio_clock();
+    let builder = builder.listen("d").set_aside().join(["a", "b", "c"]);
+    let peer = group.on_disk("d", builder).start().await.expect("its disk is free");
+    group.peers.insert("d", peer);
+    group.until_members("abcd").await;
+    let peer = &group.peers["d"];
+    peer.wait_counted(LONG).await.expect("it is a member again");
+    assert_eq!(count(peer, "k").await, 8);
+    let names = group.disks["d"].names();
+    for name in ["removed-state", "removed-log-0000000001", "state", "log-0000000001"] {
+        assert!(names.iter().any(|found| found == name), "{name}: {names:?}");
+    }
+}
