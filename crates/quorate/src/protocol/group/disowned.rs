@@ -3,8 +3,9 @@
 //!
 //! A refusal within one generation proves nothing: the list of a primary that was cut off may hold
 //! a removal that no majority held. Where a majority of this peer's own list refuses it, one does:
-//! that ends nothing here, for nothing can be decided against them, and is told. A newer generation was founded by a majority of the names, or
-//! by force; whoever it has counted out has nothing left to decide.
+//! that ends nothing here, for nothing can be decided against them, and is told. A newer generation
+//! was founded by a majority of the names, or by force; whoever it has counted out has nothing left
+//! to decide.
 
 use std::collections::BTreeSet;
 
