@@ -173,10 +173,8 @@ fn what_is_damaged_is_set_aside_and_what_is_anothers_is_not() {
     let mut history = History::new();
     let plain = Options { set_aside: false, ..blank() };
     let opened = open(disk.directory(), plain.clone()).expect("ours");
-    let mut peer = {
-        let (storage, report) = opened.finish().expect("there is room");
-        Peer { storage, store: store(), report, is_copying: false }
-    };
+    let (storage, report) = opened.finish().expect("there is room");
+    let mut peer = Peer { storage, store: store(), report, is_copying: false };
     append_all(&mut peer, &mut history, [2]).expect("there is room");
     peer.close(&mut history).expect("there is room");
     disk.remove("state");
