@@ -141,6 +141,8 @@ mod group;
 mod holds;
 mod http;
 mod limits;
+#[cfg(test)]
+mod manifests;
 mod metrics;
 mod monitor;
 mod problem;
