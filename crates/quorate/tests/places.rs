@@ -10,7 +10,7 @@ use quorate::{
     Event, Link, LinkErrorReason, Mode, Peer, PeerBuilder, PeerRole, PeerStatus, Status,
 };
 use support::named::{NEVER, Names, named, named_tcp, names};
-use support::{Counter, LONG, NAMES, Trio, builder, count, events, until};
+use support::{Counter, LONG, NAMES, Trio, add, builder, count, events, until};
 
 /// A peer that knows one address, and nobody's name.
 fn newcomer(network: &InProcess, name: &str, contact: &str, names: &Names) -> PeerBuilder {
@@ -255,4 +255,42 @@ async fn a_link_says_since_when_it_is_down_for_that_reason() {
     let (still_since, last) = times();
     assert_eq!(still_since, since);
     assert!(last >= since + 18_000, "{last} is the last of many tries since {since}");
+}
+
+/// What DNS says lags behind: for a while the name of a member that has moved leads to whoever was
+/// given its place.
+#[tokio::test(start_paused = true)]
+async fn a_member_that_moves_is_linked_again_though_a_stranger_has_its_place() {
+    let network = InProcess::network();
+    let names = names(&[("a.svc", &["a1"]), ("b.svc", &["b1"]), ("c.svc", &["c1"])]);
+    let members = NAMES.map(|name| (name, format!("{name}.svc")));
+    let member = |name: &str, at: &str| {
+        let peer = Peer::builder(name, Counter).tokio_clock().members(members.clone());
+        let peer = peer.listen(at).advertise(format!("{name}.svc"));
+        start(peer.transport(named(&network, at, &names)))
+    };
+    let (a, b, c) = (member("a", "a1").await, member("b", "b1").await, member("c", "c1").await);
+    for peer in [&a, &b, &c] {
+        until(peer, |status| status.is_counted && status.spare == 1).await;
+    }
+    add(&a, "k", 3).await.expect("decided");
+    b.shutdown().await;
+    let stranger = Peer::builder("z", Counter).tokio_clock().group("other");
+    let stranger = stranger.members([("z", "b1")]).transport(network.at("b1"));
+    let stranger = start(stranger).await;
+    // A name that nobody has proved counts for nothing: it stands under the one that was dialed.
+    let status = until(&a, |status| !status.refusals.is_empty()).await;
+    let [refusal] = &status.refusals[..] else { panic!("{:#?}", status.refusals) };
+    assert_eq!((&*refusal.peer, &*refusal.address, &*refusal.field), ("b", "b1", "group"));
+    assert_eq!((&*refusal.ours, &*refusal.theirs), ("default", "other"));
+    assert_eq!(of(&status, "b").link, Link::Down);
+    names.lock().insert("b.svc".into(), vec!["b2".into()]);
+    let began = tokio::time::Instant::now();
+    let b = member("b", "b2").await;
+    let status = until(&a, |status| of(status, "b").link == Link::Up).await;
+    assert!(began.elapsed() <= Duration::from_secs(3), "{:?}", began.elapsed());
+    assert_eq!(status.refusals, [], "nobody has the place of a member any more");
+    until(&b, |status| status.is_counted && status.is_current).await;
+    assert_eq!(count(&b, "k").await, 3);
+    assert_eq!(stranger.status().size, 1, "it has a group of its own");
 }
