@@ -3,14 +3,18 @@
 
 mod support;
 
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use quorate::transport::InProcess;
+use quorate::transport::{BoxFuture, InProcess, Listener, Stream, Transport};
 use quorate::{
-    Event, Link, LinkErrorReason, Mode, Peer, PeerBuilder, PeerRole, PeerStatus, Status,
+    Event, Link, LinkErrorReason, Mode, Peer, PeerBuilder, PeerName, PeerRole, PeerStatus, Status,
 };
 use support::named::{NEVER, Names, named, named_tcp, names};
 use support::{Counter, LONG, NAMES, Trio, add, builder, count, events, until};
+use tokio::sync::watch;
 
 /// A peer that knows one address, and nobody's name.
 fn newcomer(network: &InProcess, name: &str, contact: &str, names: &Names) -> PeerBuilder {
@@ -293,4 +297,64 @@ async fn a_member_that_moves_is_linked_again_though_a_stranger_has_its_place() {
     until(&b, |status| status.is_counted && status.is_current).await;
     assert_eq!(count(&b, "k").await, 3);
     assert_eq!(stranger.status().size, 1, "it has a group of its own");
+}
+
+/// Look-ups that are given up do not end: each holds a thread where names are looked up.
+struct Hanging {
+    network: Arc<dyn Transport>,
+    /// How many look-ups of `b` have begun.
+    begun: AtomicUsize,
+    /// Whether the resolver answers.
+    answers: watch::Receiver<bool>,
+}
+
+impl Transport for Hanging {
+    fn listen<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
+        self.network.listen(address)
+    }
+
+    fn connect<'a>(
+        &'a self,
+        address: &'a str,
+        to: Option<&'a PeerName>,
+    ) -> BoxFuture<'a, io::Result<Stream>> {
+        self.network.connect(address, to)
+    }
+
+    fn resolve<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Vec<String>>> {
+        if address == "b" {
+            self.begun.fetch_add(1, Ordering::Relaxed);
+        }
+        let mut answers = self.answers.clone();
+        Box::pin(async move {
+            while address == "b" && !*answers.borrow_and_update() {
+                answers.changed().await.map_err(io::Error::other)?;
+            }
+            Ok(vec![address.to_owned()])
+        })
+    }
+
+    fn is_private<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<bool>> {
+        self.network.is_private(address)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolver_that_hangs_is_asked_once_for_each_lane() {
+    let network = InProcess::network();
+    let (answer, answers) = watch::channel(false);
+    let hanging = Hanging { network: network.at("a"), begun: AtomicUsize::new(0), answers };
+    let hanging = Arc::new(hanging);
+    let a = start(builder(&network, "a").transport(hanging.clone())).await;
+    let _c = start(builder(&network, "c")).await;
+    let said = down(&a, "b", LinkErrorReason::NameLookup).await;
+    assert_eq!(said, "the name in b cannot be looked up: no answer within 5s");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    // That for calls begins when the peer is linked.
+    assert_eq!(hanging.begun.load(Ordering::Relaxed), 2, "control and data");
+    let status = until(&a, |status| of(status, "c").link == Link::Up).await;
+    assert_eq!(of(&status, "b").link, Link::Down);
+    answer.send(true).expect("it is asked");
+    let said = down(&a, "b", LinkErrorReason::ConnectionRefused).await;
+    assert_eq!(said, "nobody listens at b: connection refused");
 }

@@ -14,6 +14,7 @@ use crate::base::id::PeerName;
 use crate::base::telling::Chain;
 use crate::driver::links::dial_error::{DialError, HandshakeError};
 use crate::driver::links::handshake::{Agreed, Side, shake};
+use crate::driver::links::lookup::Lookup;
 use crate::driver::links::settings::TLS;
 use crate::driver::report::journal::{LINKS, plain};
 use crate::driver::shared::Shared;
@@ -30,6 +31,7 @@ pub(in crate::driver) struct Trail {
     last: Option<String>,
     /// Counts tries: each begins with another place.
     tries: usize,
+    lookup: Lookup,
 }
 
 impl Trail {
@@ -69,13 +71,8 @@ pub(in crate::driver) async fn connect(
         return Err(DialError::PlainText);
     }
     let waited = shared.handshake_timeout();
-    let resolved = timeout_at(Instant::now() + waited, shared.transport.resolve(address)).await;
-    let late = |_| {
-        let said = format!("no answer within {waited:?}");
-        DialError::Lookup(io::Error::new(io::ErrorKind::TimedOut, said))
-    };
-    let places = resolved.map_err(late)?.map_err(DialError::Lookup)?;
-    let places = trail.order(places);
+    let places = trail.lookup.places(&shared.transport, address, waited).await;
+    let places = trail.order(places.map_err(DialError::Lookup)?);
     let is_search = places.len() > 1;
     let mut told: Option<DialError> = None;
     let mut others = Vec::new();
@@ -157,7 +154,7 @@ mod tests {
         assert_eq!(order(), ["a", "b", "c"]);
         assert_eq!(order(), ["b", "c", "a"]);
         assert_eq!(order(), ["c", "a", "b"]);
-        let mut trail = Trail { last: Some("b".to_owned()), tries: 2 };
+        let mut trail = Trail { last: Some("b".to_owned()), tries: 2, ..Trail::default() };
         assert_eq!(trail.order(places()), ["b", "c", "a"]);
         trail.last = Some("gone".to_owned());
         assert_eq!(trail.order(places()), ["a", "b", "c"]);

@@ -14,6 +14,7 @@ pub(super) mod dialing;
 pub(super) mod guest;
 pub(super) mod handshake;
 pub(super) mod inbox;
+pub(super) mod lookup;
 pub(super) mod origin;
 pub(super) mod outbox;
 pub(super) mod pace;
