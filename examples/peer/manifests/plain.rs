@@ -7,8 +7,8 @@ use super::*;
 /// The value of a key in a unit or a file of variables, lines that go on joined; the last one.
 fn value(unit: &str, key: &str) -> Option<String> {
     let joined = unit.replace("\\\n", " ");
-    let lines = joined.lines().filter_map(|line| line.trim().split_once('='));
-    lines.filter(|(found, _)| *found == key).last().map(|(_, value)| value.trim().to_owned())
+    let mut lines = joined.lines().filter_map(|line| line.trim().split_once('='));
+    lines.rfind(|(found, _)| *found == key).map(|(_, value)| value.trim().to_owned())
 }
 
 fn of(unit: &str, key: &str) -> String {

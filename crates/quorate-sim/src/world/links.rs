@@ -63,6 +63,9 @@ impl World {
                 self.drive(peer, Input::HolderMet { position: met });
             }
         }
+        if self.turn_away(one, other) {
+            return;
+        }
         for (peer, from) in [(one, other), (other, one)] {
             self.meet(peer, from, Some("revision"));
         }

@@ -24,21 +24,26 @@ pub(crate) struct GivenUp {
 }
 
 impl World {
-    /// Two peers have said hello, and at least one of them refuses the other over its list.
-    pub(crate) fn turn_away(&mut self, one: usize, other: usize) {
+    /// Two peers have said hello, and one refuses the other: returns true if it does so over its
+    /// list, which is told before anything else.
+    pub(crate) fn turn_away(&mut self, one: usize, other: usize) -> bool {
         self.counters.add("link refusals");
+        let mut has_objected = false;
         for (here, there) in [(one, other), (other, one)] {
             let Some(objection) = self.objection(here, there) else { continue };
+            has_objected = true;
             // Whoever is not one of those that found has a list of its own, and is told nothing.
             let has_state = self
                 .process(here)
                 .is_some_and(|process| !process.store.meta().membership.voters.is_empty());
             self.meet(here, there, None);
             self.meet(there, here, None);
-            if has_state && objection != Objection::Full {
+            let is_named = ![Objection::Full, Objection::Alike].contains(&objection);
+            if has_state && is_named {
                 self.spurn(there, here);
             }
         }
+        has_objected
     }
 
     /// What the list of a peer says against another one.

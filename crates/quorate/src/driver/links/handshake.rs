@@ -426,12 +426,24 @@ impl Handshake<'_> {
         // The first difference is enough for the other side: it finds the others by itself.
         let refuse = Refuse { field: field.clone(), ours: ours.clone(), theirs: theirs.clone() };
         self.part(refuse).await;
+        self.hear_verdict(side, hello);
         let other = self.other(side, hello);
         for Difference { field, ours, theirs } in differences {
             let start = Some(hello.incarnation);
             self.keep(other.clone(), start, Refuse { field, ours, theirs }, RefusedBy::Us);
         }
         HandshakeError::Refused { field, ours, theirs }
+    }
+
+    /// Takes the verdict of an end that is refused itself: that it counts this peer out is to be
+    /// heard, whatever else differs.
+    fn hear_verdict(&mut self, side: &Side, hello: &Hello) {
+        let Ok(Some((kind, body))) = wire::split(&mut self.buffer, MAX_HELLO_BYTES) else { return };
+        if kind == kind::REFUSE
+            && let Ok(Frame::Refuse(refuse)) = wire::decode(kind, body)
+        {
+            self.note_spurned(side, hello, &refuse.field);
+        }
     }
 
     /// Says why, and closes.
@@ -443,10 +455,12 @@ impl Handshake<'_> {
         let _ = tokio::time::timeout(PARTING, self.read_to_end()).await;
     }
 
-    /// Reads, and forgets, what a peer that was refused still sends.
+    /// Reads what a peer that was refused still sends, and keeps no more of it than a verdict.
     async fn read_to_end(&mut self) -> io::Result<()> {
         loop {
-            self.buffer.clear();
+            if self.buffer.len() > MAX_HELLO_BYTES {
+                self.buffer.clear();
+            }
             if self.stream.reader.read_buf(&mut self.buffer).await? == 0 {
                 return Ok(());
             }
@@ -509,9 +523,11 @@ fn differences(shared: &Shared, side: &Side, hello: &Hello) -> Vec<Difference> {
     {
         differences.push(Difference::new("to", to, &hello.peer));
     }
-    differences.extend(comparison::refused(shared, hello));
-    if differences.is_empty() {
+    let refused = comparison::refused(shared, hello);
+    // Whoever holds data and is no member any more hears that, whatever else differs.
+    if (differences.is_empty() && refused.is_empty()) || hello.has_state {
         differences.extend(shared.roster.stranger(&shared.standing(), hello));
     }
+    differences.extend(refused);
     differences
 }
