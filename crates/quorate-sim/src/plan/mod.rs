@@ -165,11 +165,15 @@ impl Plan {
     /// of three where somebody asks them to. Of a sequence of its own: the rest of a seed stays
     /// what it was.
     fn draw_upkeep(&mut self, random: &mut Random, profile: Profile) {
-        let is_upkeep = profile == Profile::Upkeep;
-        if !is_upkeep && !(profile == Profile::Members && random.chance(333)) {
+        let is_wanted = match profile {
+            Profile::Upkeep => true,
+            Profile::Members => random.chance(333),
+            _ => false,
+        };
+        if !is_wanted {
             return;
         }
-        if is_upkeep {
+        if profile == Profile::Upkeep {
             self.founders = self.founders.min(self.peers() - 1).max(3);
         }
         let grace = self.timeout() * random.pick(&[1, 2, 4]);

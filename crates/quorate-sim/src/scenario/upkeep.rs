@@ -67,7 +67,7 @@ fn relaxed() -> Plan {
 impl World {
     /// The names of the members are these, in force at this peer, within some time.
     fn expect_members(&mut self, at: usize, names: &str) {
-        let is_so = |world: &World| {
+        let is_so = |world: &Self| {
             let list = world.process(at).map(|process| process.store.meta().membership);
             list.is_some_and(|list| {
                 let found: String = list.names().into_iter().map(|name| name.as_str()).collect();
