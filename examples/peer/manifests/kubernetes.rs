@@ -200,6 +200,38 @@ fn every_pod_starts_and_what_is_said_of_it_is_so() {
     }
 }
 
+/// Members under new names each time: they join, leave when they are stopped, and are forgotten
+/// when they could not.
+#[test]
+fn members_of_a_deployment_come_by_joining_and_go_by_leaving() {
+    let mut objects = base();
+    for name in ["founder", "members"] {
+        objects.extend(documents(&file(&format!("kubernetes/members-deployment/{name}.yaml"))));
+    }
+    let founder = named(&objects, "Pod", "quorate-founder");
+    let members = named(&objects, "Deployment", "quorate-members");
+    for object in [founder, members] {
+        check_workload(object, &objects, &[]);
+        let arguments = arguments(object, &[]);
+        let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+        assert!(has("--leave-on-stop") && has("--monitor-size"));
+        assert_eq!(has("--rejoin"), has("--join"));
+        let size = arguments.iter().skip_while(|it| *it != "--monitor-size").nth(1);
+        let size = size.and_then(|size| size.parse().ok());
+        assert_eq!(size, Some(number(members, "spec/replicas")), "as many as are deployed");
+        let peers = named_service(&objects, "quorate-peers");
+        assert!(selects(&labels(peers, "spec/selector"), object), "it is found by joiners");
+        let budget = named(&objects, "PodDisruptionBudget", "quorate");
+        assert!(selects(&labels(budget, "spec/selector/matchLabels"), object));
+    }
+    assert_eq!(text(founder, "spec/restartPolicy"), "Never", "it founds once");
+    let only = labels(members, "spec/selector/matchLabels");
+    assert!(selects(&only, members) && !selects(&only, founder));
+    assert!(!selects(&only, named(&objects, "StatefulSet", "quorate")));
+    let rollout = at(members, "spec/strategy/rollingUpdate");
+    assert_eq!((number(rollout, "maxSurge"), number(rollout, "maxUnavailable")), (1, 0));
+}
+
 #[test]
 fn selectors_take_the_pods_that_they_are_for() {
     let objects = base();
