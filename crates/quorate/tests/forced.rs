@@ -5,12 +5,16 @@ mod support;
 
 use std::time::Duration;
 
+use quorate::internal::protocol::Standing;
+use quorate::internal::protocol::message::Lane;
+use quorate::internal::wire::{Hello, Refuse};
 use quorate::transport::InProcess;
 use quorate::{
-    DecideError, Event, ForceError, Mode, NoPrimaryReason, NotCountedError, Peer, PeerBuilder,
-    PeerName, PeerRole, Status,
+    Ballot, DecideError, Event, ForceError, Generation, Mode, NoPrimaryReason, NotCountedError,
+    Peer, PeerBuilder, PeerName, PeerRole, Position, Status,
 };
-use support::{Counter, LONG, Trio, add, builder, count, events, until};
+use support::raw::{self, Raw};
+use support::{Counter, LONG, NAMES, Trio, add, builder, count, events, until};
 use tokio::time::sleep;
 
 fn names<const N: usize>(names: [&str; N]) -> Vec<PeerName> {
@@ -219,4 +223,32 @@ async fn who_was_given_up_and_comes_back_blank_is_told_and_founds_nothing() {
     }
     assert_eq!(members(&trio.peer("a").status()), "a");
     add(trio.peer("a"), "k", 1).await.expect("it goes on");
+}
+
+/// Whoever only uses the group could end every member of it, with what members say of themselves.
+#[tokio::test(start_paused = true)]
+async fn a_client_counts_nobody_out() {
+    let mut trio = Trio::start(|builder| builder).await;
+    add(trio.peer("b"), "k", 7).await.expect("there is a primary");
+    // A client where a member was.
+    trio.crash("c").await;
+    let status = trio.peer("a").status();
+    let generation = status.generation;
+    let newer = Ballot { generation: Generation(generation.0 + 1), ..Ballot::default() };
+    let position = Position { ballot: newer, ..Position::BLANK };
+    let standing = Standing { position, generations: vec![generation, newer.generation] };
+    for to in ["a", "b"] {
+        let hello = raw::hello(&raw::group(&NAMES), "c", Lane::Control);
+        let hello = Hello { has_state: true, standing: standing.clone(), ..hello };
+        let (ours, theirs) = ("none of a, b".to_owned(), to.to_owned());
+        let refuse = Refuse { field: "member".to_owned(), ours, theirs };
+        Raw::refuse(&*trio.network.at("c"), to, hello, refuse).await.expect("it is let in");
+    }
+    sleep(LONG).await;
+    for name in ["a", "b"] {
+        let told = events(trio.peer(name)).into_iter();
+        let told = told.filter(|event| matches!(event, Event::CountedOut { .. }));
+        assert_eq!(told.count(), 0, "{name}");
+        assert_eq!(count(trio.peer(name), "k").await, 7);
+    }
 }

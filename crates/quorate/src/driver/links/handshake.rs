@@ -37,7 +37,7 @@ use crate::driver::shared::Shared;
 use crate::protocol::Standing;
 use crate::protocol::io::{ADMIN_VERSION, CHANGES_VERSION};
 use crate::protocol::message::Lane;
-use crate::transport::{self, Protection, Stream, Tls, host};
+use crate::transport::{self, Claim, Protection, Stream, Tls, host};
 use crate::wire::{self, Frame, Hello, MAX_HELLO_BYTES, MIN_PROTOCOL_VERSION, Refuse, kind};
 
 /// The field of a refusal that is about how many are connected.
@@ -376,11 +376,18 @@ impl Handshake<'_> {
         }
     }
 
-    /// Returns true if the other end is who it says, as far as that can be told.
+    /// Returns true if the other end is the peer that it says, as far as that can be told, and may
+    /// be a member: whoever only uses the group has nothing to say of who belongs to it.
     fn is_sure_of(&self, side: &Side, hello: &Hello) -> bool {
-        self.stream.proof.is_some()
-            || side.dialed() == Some(&hello.peer)
-            || self.shared.roster.is_at(&hello.peer, &self.stream.peer_address)
+        let Hello { peer, kind, .. } = hello;
+        let is_proven = match &self.stream.proof {
+            Some(proof) => proof.is_of(Claim::Member(peer)) || proof.is_of(Claim::Joiner(peer)),
+            None => {
+                side.dialed() == Some(peer)
+                    || self.shared.roster.is_at(peer, &self.stream.peer_address)
+            }
+        };
+        is_proven && *kind != PeerKind::Client
     }
 
     /// Notes that a peer which holds a state refuses this one as no member: it may have been
