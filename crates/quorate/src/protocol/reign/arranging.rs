@@ -61,7 +61,8 @@ impl Machine {
             Some(Made::UnderWay) => return None,
             None => {}
         }
-        if !reign.is_calm() || reign.arranged().is_full() {
+        // Without a lease there may be another primary already, with another setting.
+        if !reign.is_calm() || !reign.has_lease() || reign.arranged().is_full() {
             return None;
         }
         if self.has_old_upkeep() {

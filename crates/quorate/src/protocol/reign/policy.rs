@@ -68,7 +68,8 @@ impl Machine {
         bytes: &Bytes,
     ) -> Option<PolicyOutcome> {
         let Role::Primary(reign) = &mut self.role else { return None };
-        if !reign.is_calm() {
+        // Without a lease there may be another primary already, with another policy.
+        if !reign.is_calm() || !reign.has_lease() {
             return None;
         }
         let committed = reign.committed();

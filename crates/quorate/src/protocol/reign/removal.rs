@@ -59,6 +59,10 @@ impl Machine {
         is_own_wish: bool,
     ) -> Option<RemoveOutcome> {
         let membership = &self.meta.membership;
+        // Without a lease there may be another primary already, with another list.
+        if !matches!(&self.role, Role::Primary(reign) if reign.has_lease()) {
+            return None;
+        }
         if !membership.has(peer) {
             let is_done = membership.has_removed_name(peer);
             if !is_done {

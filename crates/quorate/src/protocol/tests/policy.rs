@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::group::{Group, others};
 use crate::base::error::PolicyError;
 use crate::base::event::Event;
-use crate::base::id::PeerKind;
+use crate::base::id::{Now, PeerKind};
+use crate::protocol::PeerRole;
 use crate::protocol::message::Message;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -131,4 +132,31 @@ fn a_group_of_one_changes_at_once_and_bounds_its_requests() {
         group.change_policy("a", request, policy);
     }
     assert_eq!(group.changed("a"), [Ok(1), Ok(2), Ok(3)]);
+}
+
+/// What changes nothing, is refused, or is of nobody that it knows was answered at once, by a
+/// primary that may be none any more.
+#[test]
+fn a_primary_without_a_lease_answers_no_change() {
+    let mut group = Group::founded(&["a", "b", "c"]);
+    let primary = group.primary().expect("founded");
+    let at = primary.as_str();
+    group.change_policy(at, 1, "two");
+    group.split(&[at], &others(&primary));
+    let status = |group: &Group| {
+        let now = Now { time: group.now, ..Now::default() };
+        let status = group.peers[&primary].machine.status(now);
+        (status.role, status.quorum)
+    };
+    for _ in 0..100 {
+        if status(&group).1 {
+            group.run(SECOND / 10);
+        }
+    }
+    assert_eq!(status(&group), (PeerRole::Primary, false));
+    group.change_policy(at, 2, "two");
+    group.change_policy(at, 3, "");
+    group.remove(at, "x");
+    assert_eq!(status(&group), (PeerRole::Primary, false));
+    assert_eq!((group.changed(at), group.removed(at)), (&[Ok(1)][..], None));
 }

@@ -329,3 +329,26 @@ fn a_refusal_by_a_newer_generation_ends_a_peer_and_one_by_its_own_does_not() {
         assert!(group.add(name, "k", 1).is_err());
     }
 }
+
+/// What changes nothing was answered at once, by a primary that may be none any more.
+#[test]
+fn a_primary_without_a_lease_answers_no_change_of_the_monitor() {
+    let mut group = kept();
+    let primary = group.primary().expect("three have founded a group");
+    let rest: Vec<&str> = ["a", "b", "c"].into_iter().filter(|n| *n != primary.as_str()).collect();
+    arrange(&mut group, primary.as_str(), 1, MonitorChange::Off);
+    assert_eq!(group.peers[&primary].arranged, [Ok(1)]);
+    group.split(&[primary.as_str()], &rest);
+    let has_lease = |group: &Group| status(group, primary.as_str()).quorum;
+    for _ in 0..100 {
+        if has_lease(&group) {
+            group.run(SECOND / 10);
+        }
+    }
+    let now = status(&group, primary.as_str());
+    assert_eq!((now.role, now.quorum), (PeerRole::Primary, false));
+    group.input(&primary, Input::Arrange { request: 2, change: MonitorChange::Off });
+    group.run(SECOND / 10);
+    assert_eq!(status(&group, primary.as_str()).role, PeerRole::Primary);
+    assert_eq!(group.peers[&primary].arranged, [Ok(1)], "another may have changed it since");
+}
