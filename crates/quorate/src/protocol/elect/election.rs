@@ -217,8 +217,15 @@ impl Machine {
     /// round may have another end.
     fn why_refused(&self, from: &PeerStart, request: &VoteRequest, grant: Grant) -> String {
         let me = &self.config.name;
-        if grant != Grant::Nothing || request.gone.is_empty() {
+        if request.gone.is_empty() {
             return String::new();
+        }
+        match grant {
+            Grant::Nothing => {}
+            Grant::State => {
+                return format!("the storage of {me} has failed: it can only be copied");
+            }
+            Grant::Vote => return String::new(),
         }
         if !self.believes(&from.name, request.ballot) {
             return format!("{me} does not know it as a member");
@@ -404,7 +411,7 @@ impl Machine {
         };
         let call = canvass.call();
         self.gone.clone_from(canvass.gone());
-        if self.has_lost_a_member(call.campaign) {
+        if self.has_lost_a_member(call.campaign) || self.has_found_a_gone_one() {
             return self.give_up_campaign();
         }
         self.participants = canvass.participants();
@@ -480,7 +487,7 @@ impl Machine {
         }
         let campaign = winner.campaign();
         let was_released = winner.was_released();
-        if self.has_lost_a_member(campaign) {
+        if self.has_lost_a_member(campaign) || self.has_found_a_gone_one() {
             return self.give_up_campaign();
         }
         self.start_reign(campaign, was_released);

@@ -73,9 +73,15 @@ impl Machine {
         if !names.contains(me) || self.is_removed() || self.disowned.is_some() {
             return Some(ForceError::NotMember { peer: me.clone() });
         }
-        if !self.primary_is_absent() || self.can_elect() || self.reaches_a_quorum() {
+        let may_be_led = !self.primary_is_absent();
+        let has_primary = may_be_led && (self.is_primary() || self.leader.is_some());
+        if has_primary || self.can_elect() || self.reaches_a_quorum() {
             let primary = self.leader.as_ref().map(|leader| leader.start.name.clone());
             return Some(ForceError::HasQuorum { primary });
+        }
+        if may_be_led {
+            let why = format!("{me} may be bound by an earlier vote for up to the failure timeout");
+            return Some(ForceError::Refused { peer: me.clone(), why });
         }
         if let Some(peer) = gone.iter().find(|peer| !names.contains(*peer)) {
             return Some(ForceError::NotMember { peer: peer.clone() });
@@ -115,6 +121,16 @@ impl Machine {
         })
     }
 
+    /// Returns true if one of those that this peer is being forced without has come back: it is not
+    /// forced then.
+    pub(in crate::protocol) fn has_found_a_gone_one(&mut self) -> bool {
+        let Some((peer, seen_by)) = self.seen(&self.gone) else { return false };
+        if let Some(force) = self.force.take() {
+            self.end_force(force.request(), Err(ForceError::Alive { peer, seen_by }));
+        }
+        true
+    }
+
     /// The reason of a voter not to have a candidate forced, if there is one.
     pub(in crate::protocol) fn why_not_forced(
         &self,
@@ -148,7 +164,7 @@ impl Machine {
 
     /// A voter has refused for good, as long as things are as they are.
     pub(in crate::protocol) fn note_refusal(&mut self, from: &PeerStart, reply: &Reply) {
-        let is_refused = reply.grant == Grant::Nothing && !reply.why.is_empty();
+        let is_refused = reply.grant != Grant::Vote && !reply.why.is_empty();
         let canvass = self.role.canvass();
         let is_asked = canvass.is_some_and(|canvass| {
             canvass.call().ballot == reply.ballot && canvass.needs(&from.name)
@@ -177,7 +193,8 @@ impl Machine {
         let forced = self.forced.clone();
         let done = forced.filter(|forced| {
             let is_established = matches!(&self.role, Role::Primary(r) if r.is_established());
-            is_established && Some(forced.group_id) == self.meta.group_id
+            let is_asked = forced.gone.iter().eq(force.gone());
+            is_asked && is_established && Some(forced.group_id) == self.meta.group_id
         });
         let is_over = now >= until;
         if done.is_none() && !is_over {
@@ -185,6 +202,10 @@ impl Machine {
             return true;
         }
         self.force = None;
+        if done.is_none() && self.role.canvass().is_some_and(|canvass| !canvass.gone().is_empty()) {
+            // What has ended for whoever asked is not won any more.
+            self.give_up_campaign();
+        }
         let late = match was_binding {
             true => ForceError::TimedOut { waited },
             false => ForceError::NoAnswer { waited },
