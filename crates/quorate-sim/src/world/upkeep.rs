@@ -9,18 +9,24 @@ use std::time::Duration;
 
 use quorate::internal::protocol::io::Input;
 use quorate::internal::protocol::{Applicant, Objection};
-use quorate::{Event as GroupEvent, Incarnation, MonitorChange, PeerName};
+use quorate::{Event as GroupEvent, Generation, Incarnation, MonitorChange, PeerName};
 
 use crate::words::seen::Seen;
 use crate::world::World;
 
-/// A peer that an operator has named as gone for good while it lived.
+/// A peer that an operator has named as gone for good, and that lived or may come back with its
+/// data.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GivenUp {
     peer: usize,
-    incarnation: Incarnation,
+    /// The process of it that lived.
+    incarnation: Option<Incarnation>,
     /// Who was forced to be primary without it.
     by: usize,
+    /// What began then.
+    generation: Generation,
+    /// The process of it that has heard.
+    heard: Option<Incarnation>,
 }
 
 impl World {
@@ -68,7 +74,8 @@ impl World {
             newest > own.position.ballot.generation && own.gives_way_to(&standing)
         });
         if is_disowned && let Some(incarnation) = self.hosts[peer].running() {
-            self.given_up.retain(|given_up| given_up.peer != peer);
+            let given_up = self.given_up.iter_mut().filter(|given_up| given_up.peer == peer);
+            given_up.for_each(|given_up| given_up.heard = Some(incarnation));
             self.see(&Seen::Disowned { peer, incarnation });
         }
         let by = self.plan.name(by);
@@ -107,27 +114,32 @@ impl World {
 
     /// Notes who was given up by force while it lived: until it hears of that it may go on.
     pub(crate) fn note_given_up(&mut self, by: usize, event: &GroupEvent) {
-        let GroupEvent::PrimaryForced { gone, .. } = event else { return };
+        let GroupEvent::PrimaryForced { gone, generation, .. } = event else { return };
         let gone: Vec<usize> = gone.iter().map(|peer| self.index_of(peer)).collect();
         for peer in gone {
-            if let Some(incarnation) = self.process(peer).map(|process| process.incarnation) {
-                self.given_up.push(GivenUp { peer, incarnation, by });
-                // A scenario says itself what is to come of it.
-                self.has_lied |= self.are_faults_active;
-            }
+            let incarnation = self.process(peer).map(|process| process.incarnation);
+            let generation = *generation;
+            self.given_up.push(GivenUp { peer, incarnation, by, generation, heard: None });
+            // A scenario says itself what is to come of it.
+            self.has_lied |= self.are_faults_active && incarnation.is_some();
         }
     }
 
-    /// Returns true if a peer was given up by force while it lived, and has not heard of that.
+    /// Returns true if a peer was given up by force while it lived, or was started again with what
+    /// it held, and has not heard of that.
     pub(crate) fn was_given_up(&self, peer: usize) -> bool {
-        let incarnation = self.process(peer).map(|process| process.incarnation);
-        let given_up = self.given_up.iter().find(|given_up| given_up.peer == peer);
-        given_up.is_some_and(|given_up| Some(given_up.incarnation) == incarnation)
+        let Some(process) = self.process(peer) else { return false };
+        let (own, incarnation) = (process.store.position(), Some(process.incarnation));
+        self.given_up.iter().filter(|given_up| given_up.peer == peer).any(|given_up| {
+            let is_back = !own.is_blank() && own.ballot.generation < given_up.generation;
+            given_up.heard != incarnation && (given_up.incarnation == incarnation || is_back)
+        })
     }
 
     /// Returns true if a peer was forced past others that lived.
     pub(crate) fn was_forced_past(&self, peer: usize) -> bool {
-        self.given_up.iter().any(|given_up| given_up.by == peer)
+        let mut lived = self.given_up.iter().filter(|given_up| given_up.incarnation.is_some());
+        lived.any(|given_up| given_up.by == peer)
     }
 
     /// Whoever has an operator's ear names those that do not run as gone, or, if it lies, any that
