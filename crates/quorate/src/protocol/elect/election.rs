@@ -164,44 +164,54 @@ impl Machine {
         }
     }
 
-    /// Returns what this peer would give `from`: its vote, its state, or nothing.
+    /// Returns what this peer would give `from`: its vote, its state, or nothing. To one that is to
+    /// be forced also why it is not its vote, for people, unless another round may end otherwise.
     ///
     /// A vote that does not last is none. But a state that this peer still holds is as good as any:
     /// nothing is acknowledged any more that would change it.
-    fn grant(&self, from: &PeerStart, request: &VoteRequest) -> Grant {
+    fn grant(&self, from: &PeerStart, request: &VoteRequest) -> (Grant, String) {
         let is_pledge = request.campaign == Campaign::NewGeneration;
-        if !self.would_vote(from, request) {
-            Grant::Nothing
+        let me = &self.config.name;
+        let (grant, why) = if let Some(why) = self.why_no_vote(from, request) {
+            (Grant::Nothing, why)
         } else if !self.has_failed() {
-            Grant::Vote
+            (Grant::Vote, String::new())
         } else if is_pledge && self.has_data() && !bug::is(Bug::FailedHolderSilent) {
-            Grant::State
+            (Grant::State, format!("the storage of {me} has failed: it can only be copied"))
         } else {
-            Grant::Nothing
-        }
+            (Grant::Nothing, String::new())
+        };
+        (grant, if request.gone.is_empty() { String::new() } else { why })
     }
 
-    /// Returns true if this peer would give `from` its vote, if it had one that lasts.
-    fn would_vote(&self, from: &PeerStart, request: &VoteRequest) -> bool {
+    /// Returns why this peer would not give `from` its vote, if it had one that lasts: in words
+    /// that are meant for people, or in none; nothing if it would.
+    fn why_no_vote(&self, from: &PeerStart, request: &VoteRequest) -> Option<String> {
+        let me = &self.config.name;
         if !self.believes(&from.name, request.ballot) {
-            return false;
+            return Some(format!("{me} does not know it as a member"));
         }
         if self.has_no_vote_for(from, request.position) {
-            return false;
+            return Some(format!("{me} has no part in elections, or was counted out"));
         }
         if self.has_voted_past(from, request) {
-            return false;
+            return Some(String::new());
         }
         if self.hears_a_primary(request.released) && !bug::is(Bug::HearingVoterVotes) {
-            return false;
+            let primary = self.promise.as_ref().map(|promise| promise.to.name.clone());
+            let primary = primary.or_else(|| Some(self.leader.as_ref()?.start.name.clone()));
+            let whom = primary.map_or_else(String::new, |primary| format!(" {primary}"));
+            let long = "for up to the failure timeout";
+            return Some(format!("{me} is bound to a primary{whom} {long}"));
         }
-        match request.campaign {
+        let would_vote = match request.campaign {
             // Whether it counts is for the candidate to find out: this peer may have been counted
             // in without knowing yet.
             Campaign::Ordinary => !self.is_behind_elsewhere(&from.name, request.position),
             Campaign::NewGeneration if request.gone.is_empty() => self.would_pledge(from, request),
-            Campaign::NewGeneration => self.why_not_forced(from, request).is_none(),
-        }
+            Campaign::NewGeneration => return self.why_not_forced(from, request),
+        };
+        (!would_vote).then(String::new)
     }
 
     /// Returns true if this peer takes part in a later ballot, or has voted for another in this
@@ -211,38 +221,6 @@ impl Machine {
         let is_past = request.ballot < self.ballot && !(is_pledge && bug::is(Bug::PledgeTwice));
         let has_voted_else = self.voted_for.as_ref().is_some_and(|name| *name != from.name);
         is_past || (request.ballot == self.ballot && has_voted_else && !bug::is(Bug::VoteTwice))
-    }
-
-    /// The reason to refuse a candidate that is to be forced, for people; nothing where another
-    /// round may have another end.
-    fn why_refused(&self, from: &PeerStart, request: &VoteRequest, grant: Grant) -> String {
-        let me = &self.config.name;
-        if request.gone.is_empty() {
-            return String::new();
-        }
-        match grant {
-            Grant::Nothing => {}
-            Grant::State => {
-                return format!("the storage of {me} has failed: it can only be copied");
-            }
-            Grant::Vote => return String::new(),
-        }
-        if !self.believes(&from.name, request.ballot) {
-            return format!("{me} does not know it as a member");
-        }
-        if self.has_no_vote_for(from, request.position) {
-            return format!("{me} has no part in elections, or was counted out");
-        }
-        if self.has_voted_past(from, request) {
-            return String::new();
-        }
-        if self.hears_a_primary(request.released) {
-            let primary = self.promise.as_ref().map(|promise| promise.to.name.clone());
-            let primary = primary.or_else(|| Some(self.leader.as_ref()?.start.name.clone()));
-            let whom = primary.map_or_else(String::new, |primary| format!(" {primary}"));
-            return format!("{me} is bound to a primary{whom} for up to the failure timeout");
-        }
-        self.why_not_forced(from, request).unwrap_or_default()
     }
 
     /// Returns true if one of the two has no part in elections: a client, or a member that was
@@ -292,11 +270,10 @@ impl Machine {
     }
 
     pub(in crate::protocol) fn on_pre_vote(&mut self, from: &PeerStart, request: &VoteRequest) {
-        let grant = self.grant(from, request);
+        let (grant, why) = self.grant(from, request);
         let ballot = request.ballot;
         let known = self.ballot;
         let membership = self.meta.membership.clone();
-        let why = self.why_refused(from, request, grant);
         self.send(from, Message::PreVoteReply { ballot, grant, known, membership, why });
     }
 
@@ -314,8 +291,7 @@ impl Machine {
     }
 
     pub(in crate::protocol) fn on_vote(&mut self, from: &PeerStart, request: &VoteRequest) {
-        let grant = self.grant(from, request);
-        let why = self.why_refused(from, request, grant);
+        let (grant, why) = self.grant(from, request);
         if grant != Grant::Nothing {
             // First the ballot, then the position: nothing of an older ballot is acknowledged
             // after this, so what the vote says stays true.

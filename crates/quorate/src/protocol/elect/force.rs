@@ -6,7 +6,7 @@
 //! the old list.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::base::bug::{self, Bug};
@@ -47,7 +47,7 @@ impl Machine {
         self.wake_soon();
     }
 
-    /// What came of the same wish before, as long as that generation stands.
+    /// What came of this wish, once it is met and as long as that generation stands.
     fn forced_before(&self, gone: &BTreeSet<PeerName>) -> Option<Forced> {
         let forced = self.forced.as_ref().filter(|forced| {
             let is_same = forced.gone.iter().eq(gone.iter());
@@ -70,7 +70,7 @@ impl Machine {
         if self.has_failed() {
             return Some(ForceError::StorageFailed);
         }
-        if !names.contains(me) || self.is_removed() || self.disowned.is_some() {
+        if !names.contains(me) || self.is_removed() || self.is_disowned() {
             return Some(ForceError::NotMember { peer: me.clone() });
         }
         let may_be_led = !self.primary_is_absent();
@@ -125,9 +125,7 @@ impl Machine {
     /// forced then.
     pub(in crate::protocol) fn has_found_a_gone_one(&mut self) -> bool {
         let Some((peer, seen_by)) = self.seen(&self.gone) else { return false };
-        if let Some(force) = self.force.take() {
-            self.end_force(force.request(), Err(ForceError::Alive { peer, seen_by }));
-        }
+        self.fail_force(ForceError::Alive { peer, seen_by });
         true
     }
 
@@ -169,9 +167,9 @@ impl Machine {
         let is_asked = canvass.is_some_and(|canvass| {
             canvass.call().ballot == reply.ballot && canvass.needs(&from.name)
         });
-        if let Some(force) = self.force.take_if(|_| is_refused && is_asked) {
+        if self.force.is_some() && is_refused && is_asked {
             let (peer, why) = (from.name.clone(), reply.why.clone());
-            self.end_force(force.request(), Err(ForceError::Refused { peer, why }));
+            self.fail_force(ForceError::Refused { peer, why });
             self.give_up_campaign();
         }
     }
@@ -183,23 +181,15 @@ impl Machine {
         }
     }
 
-    /// Looks whether a wish to be primary is met, or can be no more. Returns true while it is under
-    /// way.
-    pub(in crate::protocol) fn advance_force(&mut self) -> bool {
+    /// Looks whether a wish to be primary is met, or can be no more.
+    pub(in crate::protocol) fn advance_force(&mut self) {
         let now = self.now.time;
-        let Some(force) = &self.force else { return false };
+        let Some(force) = &self.force else { return };
         let (request, until, waited) = (force.request(), force.until(), force.waited(now));
         let was_binding = force.was_binding();
-        let forced = self.forced.clone();
-        let done = forced.filter(|forced| {
-            let is_established = matches!(&self.role, Role::Primary(r) if r.is_established());
-            let is_asked = forced.gone.iter().eq(force.gone());
-            is_asked && is_established && Some(forced.group_id) == self.meta.group_id
-        });
-        let is_over = now >= until;
-        if done.is_none() && !is_over {
-            self.wake_by(Timer::Requests, until);
-            return true;
+        let done = self.forced_before(force.gone());
+        if done.is_none() && now < until {
+            return self.wake_by(Timer::Requests, until);
         }
         self.force = None;
         if done.is_none() && self.role.canvass().is_some_and(|canvass| !canvass.gone().is_empty()) {
@@ -211,18 +201,14 @@ impl Machine {
             false => ForceError::NoAnswer { waited },
         };
         self.end_force(request, done.ok_or(late));
-        false
     }
 
     /// A peer that follows nobody, and is to be primary by force: stands again, unless that cannot
     /// be any more. Returns true if it does.
     pub(in crate::protocol) fn stand_by_force(&mut self) -> bool {
         let Some(force) = &self.force else { return false };
-        let request = force.request();
-        let gone = force.gone().clone();
-        if let Some(error) = self.why_not_force(&gone) {
-            self.force = None;
-            self.end_force(request, Err(error));
+        if let Some(error) = self.why_not_force(force.gone()) {
+            self.fail_force(error);
             return false;
         }
         let now = self.now.time;
@@ -253,6 +239,13 @@ impl Machine {
             as_of_ms,
         });
         self.forced = Some(Forced { generation, group_id, position, as_of, gone });
+    }
+
+    /// Ends the wish that is under way, if there is one.
+    fn fail_force(&mut self, error: ForceError) {
+        if let Some(force) = self.force.take() {
+            self.end_force(force.request(), Err(error));
+        }
     }
 
     fn end_force(&mut self, request: u64, result: Result<Forced, ForceError>) {
@@ -294,13 +287,9 @@ impl Machine {
             let brief = remote.brief()?;
             Some((name, brief.position, Duration::from_millis(brief.uptime_ms)))
         });
-        let mut all: BTreeMap<_, &PeerName> = BTreeMap::new();
-        for (name, position, uptime) in others.chain([me]) {
-            if !position.is_blank() {
-                let key = (Reverse((position, uptime.as_secs())), name);
-                all.insert(key, name);
-            }
-        }
-        all.into_values().next().cloned()
+        let holders = others.chain([me]).filter(|(_, position, _)| !position.is_blank());
+        let best = holders
+            .min_by_key(|(name, position, uptime)| (Reverse((*position, uptime.as_secs())), *name));
+        best.map(|(name, ..)| name.clone())
     }
 }
