@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::admin::answer::Refused;
+use crate::base::told::millis;
 use crate::config::{Monitor, MonitorChange};
 
 /// How the members are to be looked after, as a document says it: one of `{"size":3}` with or
@@ -65,7 +66,6 @@ impl MonitorDocument {
 
 impl From<MonitorChange> for MonitorDocument {
     fn from(change: MonitorChange) -> Self {
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let nothing = Self::default();
         match change {
             MonitorChange::Set(monitor) => {

@@ -26,6 +26,11 @@ pub(crate) fn rounded(time: Duration) -> impl fmt::Display {
     Told(u64::try_from(nanos).map_or(time, Duration::from_nanos))
 }
 
+/// A time in whole milliseconds, as numbers tell it.
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// A time by the largest unit that leaves no rest: `7d`, `147h`.
 pub(crate) fn whole(time: Duration) -> impl fmt::Display {
     struct Whole(Duration);

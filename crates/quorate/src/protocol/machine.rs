@@ -12,6 +12,7 @@ use crate::base::id::{
     PeerStart, Position, Time,
 };
 use crate::base::policy::Policy;
+use crate::base::told::millis;
 use crate::config::{GroupConfig, PeerConfig};
 use crate::model::Model;
 use crate::protocol::deadlines::{Deadlines, Timer};
@@ -539,7 +540,7 @@ impl Machine {
             reaches: reaches.map(|(name, _)| name.clone()).collect(),
             priority: self.priority(),
             wall: self.now.wall,
-            uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
+            uptime_ms: millis(uptime),
             has_quorum: self.can_elect(),
             members: self.names().into_iter().cloned().collect(),
             behind: self.own_lag(),

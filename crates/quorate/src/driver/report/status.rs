@@ -8,13 +8,14 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::base::id::{Generation, GroupId, Incarnation, Member, PeerName, Position, Term};
+use crate::base::told::millis;
 use crate::config::{Mode, StorageKind};
 use crate::driver::links::reach::{LinkError, LinkErrorReason};
 use crate::driver::links::refusals::Refusal;
 use crate::driver::report::fill::Fill;
 use crate::driver::report::peer_status::{ContactStatus, Link, PeerStatus, link_error};
 use crate::driver::report::turns::Turns;
-use crate::driver::report::upkeep::{Lost, MonitorStatus, millis};
+use crate::driver::report::upkeep::{Lost, MonitorStatus};
 use crate::driver::shared::Shared;
 use crate::protocol::{CatchUp, MachineMember, MachineStatus, PeerRole};
 use crate::transport::{Certificate, Tls};

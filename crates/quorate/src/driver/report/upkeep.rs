@@ -1,10 +1,9 @@
 //! How a group looks after its members, as part of the status of a peer.
 
-use std::time::Duration;
-
 use serde::Serialize;
 
 use crate::base::id::PeerName;
+use crate::base::told::millis;
 use crate::config::MonitorChange;
 use crate::protocol;
 
@@ -98,9 +97,4 @@ impl MonitorStatus {
             blocked: None,
         }
     }
-}
-
-/// Whole milliseconds.
-pub(super) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

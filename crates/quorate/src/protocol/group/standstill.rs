@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
 use crate::base::id::{GroupTime, Now, PeerName};
+use crate::base::told::millis;
 use crate::config::GroupConfig;
 use crate::protocol::group::wall_watch::Baseline;
 use crate::protocol::io::Route;
@@ -57,7 +58,7 @@ impl Machine {
         // The driver may have held its callers already.
         if reign.lease_mut().doubt(self.now.time) {
             self.store.suspend();
-            let ahead_ms = u64::try_from(gain.as_millis()).unwrap_or(u64::MAX);
+            let ahead_ms = millis(gain);
             let ballot = self.ballot;
             self.event(Event::ClockDoubted { ballot, ahead_ms });
             self.set_route(Route::HandingOver);

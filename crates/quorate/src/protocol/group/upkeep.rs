@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
 use crate::base::id::{GroupTime, Member, MemberId, PeerName, Position};
+use crate::base::told::millis;
 use crate::config::Monitor;
 use crate::protocol::group::remote::Remote;
 use crate::protocol::io::UPKEEP_VERSION;
@@ -244,8 +245,4 @@ impl Machine {
             None => Some(Restraint::Busy),
         }
     }
-}
-
-pub(in crate::protocol) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

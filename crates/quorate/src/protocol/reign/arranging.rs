@@ -4,9 +4,9 @@
 use crate::base::error::ArrangeError;
 use crate::base::event::Event;
 use crate::base::id::{PeerStart, Sequence};
+use crate::base::told::millis;
 use crate::config::MonitorChange;
 use crate::protocol::group::request::Answer;
-use crate::protocol::group::upkeep::millis;
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{ArrangeOutcome, Message};
 use crate::protocol::reign::made_changes::{Change, Made};

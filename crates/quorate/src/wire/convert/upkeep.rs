@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::base::id::GroupTime;
+use crate::base::told::millis;
 use crate::config::{Monitor, MonitorChange};
 use crate::protocol::message::{ArrangeOutcome, Message};
 use crate::state::Upkeep;
@@ -25,10 +26,6 @@ impl From<&Upkeep> for proto::Upkeep {
 fn numbers(monitor: &Monitor) -> (u32, u64) {
     let size = u32::try_from(monitor.size()).unwrap_or(u32::MAX);
     (size, monitor.own_grace().map_or(0, |grace| millis(grace).max(1)))
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl From<&MonitorChange> for proto::MonitorChange {
