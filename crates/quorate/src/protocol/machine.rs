@@ -28,7 +28,7 @@ use crate::protocol::model_handle::ModelHandle;
 use crate::protocol::random::Random;
 use crate::protocol::reign::switching::Switching;
 use crate::protocol::role::{Leader, Promise, Pull, Role, Watch};
-use crate::protocol::told::{Disowned, Force, Spurned, Unrest};
+use crate::protocol::told::{Force, Spurned, Unrest};
 use crate::state::{Membership, Meta};
 use crate::store::Store;
 
@@ -79,8 +79,8 @@ pub struct Machine {
     pub(super) force: Option<Force>,
     /// What came of the last one.
     pub(super) forced: Option<Forced>,
-    /// A newer generation has counted this peer out.
-    pub(super) disowned: Option<Disowned>,
+    /// The newer generation of its history that has counted this peer out, if one has.
+    pub(super) disowned: Option<Generation>,
     /// The last generation of which it was told that it does not belong to it.
     pub(super) told_out: Option<Generation>,
     /// Who refuses this peer as no member, within its own generation.

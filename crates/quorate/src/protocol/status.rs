@@ -270,7 +270,7 @@ impl Machine {
             spare: self.spare(),
             monitor: self.monitor_status(),
             lost: self.lost(),
-            is_disowned: self.disowned.is_some(),
+            is_disowned: self.is_disowned(),
         }
     }
 
@@ -325,7 +325,7 @@ impl Machine {
         match &self.role {
             Role::Primary(_) => PeerRole::Primary,
             _ if self.config.kind == PeerKind::Client => PeerRole::Client,
-            _ if self.disowned.is_some() => PeerRole::Removed,
+            _ if self.is_disowned() => PeerRole::Removed,
             _ if self.is_member() => PeerRole::Replica,
             _ if self.is_removed() => PeerRole::Removed,
             _ => PeerRole::Joining,

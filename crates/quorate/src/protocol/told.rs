@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::base::id::{Generation, PeerName, Position, Time};
+use crate::base::id::{PeerName, Position, Time};
 
 /// A wish to be primary without members that are gone, which is under way.
 #[derive(Debug)]
@@ -51,22 +51,6 @@ impl Force {
     /// Returns true if a round was held that binds whoever took part in it.
     pub(super) fn was_binding(&self) -> bool {
         self.was_binding
-    }
-}
-
-/// A newer generation of this peer's history has counted it out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Disowned(Generation);
-
-impl Disowned {
-    /// Counted out of this generation.
-    pub(super) fn of(generation: Generation) -> Self {
-        Self(generation)
-    }
-
-    /// The generation that this peer does not belong to.
-    pub(super) fn generation(self) -> Generation {
-        self.0
     }
 }
 

@@ -76,7 +76,7 @@ impl Machine {
     fn may_stand(&self) -> bool {
         let membership = &self.meta.membership;
         match self.config.kind {
-            _ if self.disowned.is_some() => false,
+            _ if self.is_disowned() => false,
             PeerKind::Client => false,
             // Whoever asks to be let in founds nothing.
             PeerKind::Joiner if membership.voters.is_empty() => false,
@@ -137,8 +137,7 @@ impl Machine {
                         && brief.group_id == self.meta.group_id
                 })
             });
-        let is_disowned = self.disowned.is_some();
-        self.has_data() && !is_disowned && may_stand && self.reaches_own_majority()
+        self.has_data() && !self.is_disowned() && may_stand && self.reaches_own_majority()
     }
 
     /// Returns true if a peer belongs to another group and will not help to elect a primary of this

@@ -16,7 +16,7 @@ use crate::protocol::group::standing::Standing;
 use crate::protocol::io::Route;
 use crate::protocol::machine::Machine;
 use crate::protocol::role::Role;
-use crate::protocol::told::{Disowned, Spurned};
+use crate::protocol::told::Spurned;
 
 impl Machine {
     /// Another peer has refused this one as no member, and stands there.
@@ -28,7 +28,7 @@ impl Machine {
         let own = Standing::new(self.store.position(), &self.meta);
         let is_newer =
             generation > own.position.ballot.generation || bug::is(Bug::DisownedInOneGeneration);
-        let is_known = self.disowned.as_ref().is_some_and(|d| d.generation() >= generation);
+        let is_known = self.disowned.is_some_and(|out| out >= generation);
         if is_known || !own.gives_way_to(theirs) {
             return;
         }
@@ -45,7 +45,7 @@ impl Machine {
         self.leader = None;
         self.promise = None;
         self.watch.is_suspecting = false;
-        self.disowned = Some(Disowned::of(generation));
+        self.disowned = Some(generation);
         self.set_route(Route::Nowhere);
         self.tell_counted_out(Some(by), generation);
         self.wake_soon();
@@ -82,6 +82,6 @@ impl Machine {
     /// of an older one.
     pub(in crate::protocol) fn is_disowned_in(&self, generation: Generation) -> bool {
         let is_any = bug::is(Bug::DisownedInOneGeneration);
-        self.disowned.as_ref().is_some_and(|out| generation < out.generation() || is_any)
+        self.disowned.is_some_and(|out| generation < out || is_any)
     }
 }
