@@ -256,7 +256,7 @@ impl Machine {
             primary,
             quorum,
             size: self.names().len(),
-            members: self.members_status(),
+            members: self.names().into_iter().map(|name| self.member_status(name)).collect(),
             position,
             group_id: self.meta.group_id,
             lag: self.own_lag(),
@@ -340,29 +340,20 @@ impl Machine {
         reached > members.len() / 2
     }
 
-    fn members_status(&self) -> Vec<MachineMember> {
-        let stale = self.stale();
-        let names = self.names().into_iter();
-        let of = |name: &PeerName| MachineMember {
-            is_stale: stale.iter().any(|stale| stale.peer == *name),
-            ..self.member_status(name)
-        };
-        names.map(of).collect()
-    }
-
     fn member_status(&self, name: &PeerName) -> MachineMember {
         let membership = &self.meta.membership;
         let mut listed = membership.voters.iter().chain(membership.next.iter().flatten());
         let member = listed.rfind(|member| member.name == *name);
         let last = self.remotes.get(name).and_then(Remote::last);
         let id = if *name == self.config.name { Some(self.id) } else { last.map(|end| end.id) };
+        let silence = self.silence_of(name);
         MachineMember {
             name: name.clone(),
             address: member.map(|member| member.address.clone()).unwrap_or_default(),
             is_counted: member.is_some_and(|member| member.id.is_some())
                 && id.is_none_or(|id| membership.counts_surely(name, id)),
-            silence: self.silence_of(name),
-            is_stale: false,
+            silence,
+            is_stale: silence.is_some_and(|silence| self.is_stale(silence)),
         }
     }
 

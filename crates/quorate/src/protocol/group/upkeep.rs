@@ -88,22 +88,22 @@ impl Machine {
         self.monitor().map_or(default, |monitor| monitor.grace_within(timeout))
     }
 
-    /// Members that were silent for the grace, of a primary: in this reign; the longest silent
-    /// first.
-    pub(in crate::protocol) fn stale(&self) -> Vec<Stale> {
-        let grace = self.grace();
+    /// Returns true if a silence is one of the grace, of a primary: in this reign.
+    pub(in crate::protocol) fn is_stale(&self, silence: Duration) -> bool {
         // Each primary waits for the whole grace itself.
         let judged = match &self.role {
             Role::Primary(reign) => self.now.time.since(reign.started()),
             _ => Duration::MAX,
         };
-        let mut stale: Vec<Stale> = Vec::new();
-        for (peer, _) in self.fellows() {
-            let silence = self.silence_of(peer);
-            if let Some(silence) = silence.filter(|silence| judged.min(*silence) >= grace) {
-                stale.push(Stale { peer: peer.clone(), silence });
-            }
-        }
+        judged.min(silence) >= self.grace()
+    }
+
+    /// Members that are stale, the longest silent first.
+    pub(in crate::protocol) fn stale(&self) -> Vec<Stale> {
+        let silent = self.fellows().filter_map(|(peer, _)| Some((peer, self.silence_of(peer)?)));
+        let stale = silent.filter(|(_, silence)| self.is_stale(*silence));
+        let mut stale: Vec<Stale> =
+            stale.map(|(peer, silence)| Stale { peer: peer.clone(), silence }).collect();
         stale.sort_by_key(|stale| Reverse(stale.silence));
         stale
     }
@@ -129,7 +129,7 @@ impl Machine {
 
     /// How many live members more may fail before those that are left are no majority.
     pub(in crate::protocol) fn spare(&self) -> usize {
-        if self.primary_is_absent() || matches!(&self.role, Role::Primary(r) if !r.has_lease()) {
+        if self.primary_is_absent() {
             return 0;
         }
         let Membership { voters, next, .. } = &self.meta.membership;
