@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::MAX_MEMBERS;
-use super::error::ConfigError;
+#[cfg(feature = "driver")]
+use super::{MAX_MEMBERS, error::ConfigError};
 use crate::words::{bound, optional_duration};
 
 /// How a group looks after its members by itself ([docs/protocol.md], section 15). Off unless set.
@@ -89,6 +89,7 @@ impl Monitor {
     /// # Errors
     ///
     /// The rule that is broken.
+    #[cfg(feature = "driver")]
     pub(crate) fn check(&self, failure_timeout: Duration) -> Result<(), ConfigError> {
         if self.size == 0 || self.size > MAX_MEMBERS {
             return Err(ConfigError::MonitorSize { size: self.size });
@@ -132,6 +133,7 @@ impl MonitorChange {
     /// # Errors
     ///
     /// The rule that is broken.
+    #[cfg(feature = "driver")]
     pub(crate) fn check(&self, failure_timeout: Duration) -> Result<(), ConfigError> {
         match self {
             Self::Set(monitor) => monitor.check(failure_timeout),
@@ -144,12 +146,13 @@ impl MonitorChange {
 }
 
 /// A duration without what is less than a millisecond.
+#[cfg(feature = "driver")]
 const fn whole_millis(duration: Duration) -> Duration {
     let less = (duration.subsec_nanos() % 1_000_000) as u64;
     duration.saturating_sub(Duration::from_nanos(less))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "driver"))]
 mod tests {
     use super::*;
 
