@@ -66,14 +66,14 @@ impl Lane {
     }
 }
 
-/// What is said of certificates that cannot be used. One of another CA than the peers' is what they
-/// would refuse as well.
+/// What is said of certificates that cannot be used, and of whatever that comes from. One of
+/// another CA than the peers' is what they would refuse as well.
 fn unusable(error: &CredentialsError) -> Failure {
     match error {
         CredentialsError::Untrusted { .. } => {
-            Failure::new(Exit::Unreached, "not_allowed", chain(error))
+            Failure::new(Exit::Unreached, "not_allowed", format!("{error:?}"))
         }
-        _ => Failure::usage("unusable_certificate", chain(error)),
+        _ => Failure::usage("unusable_certificate", format!("{error:?}")),
     }
 }
 
@@ -119,8 +119,8 @@ impl Door for Open {
 
 impl From<AdminError> for DoorError {
     fn from(error: AdminError) -> Self {
-        // Some of it the other end has said, who may be anybody.
-        let detail = clean_reason(&chain(&error));
+        // With whatever it comes from; some of it the other end has said, who may be anybody.
+        let detail = clean_reason(&format!("{error:?}"));
         let unknown = |error: &str, detail| Self::Unknown { error: error.to_owned(), detail };
         match &error {
             AdminError::Connect { source, .. } if is_unwanted(source) => {
@@ -150,20 +150,6 @@ impl From<AdminError> for DoorError {
 /// Returns true if one of the ends has looked at the other's certificate and does not want it.
 fn is_unwanted(error: &io::Error) -> bool {
     Unwanted::of(error).is_some()
-}
-
-/// An error with whatever it comes from.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_told = cause.to_string();
-        if !told.contains(&cause_told) {
-            told += &format!(": {cause_told}");
-        }
-        source = cause.source();
-    }
-    told
 }
 
 #[cfg(test)]

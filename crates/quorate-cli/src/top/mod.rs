@@ -58,7 +58,7 @@ pub(crate) async fn run(
 
 /// Two looks, and what came between them.
 async fn once(group: &Group, times: Times) -> Result<Frame, Failure> {
-    let first = Sample::first(group, Keys::All).await?;
+    let first = Sample::first(group, Keys::Nothing).await?;
     tokio::time::sleep(times.every).await;
     let (sample, before) = next(first, group, Keys::All).await?;
     Ok(Frame::new(&sample, Some(&before), (times.now_ms)()))
@@ -73,32 +73,39 @@ async fn next(sample: Sample, group: &Group, keys: Keys) -> Result<(Sample, Befo
     Ok((sample, before))
 }
 
-/// A document for each look.
-async fn documents(group: &Group, times: Times, output: &mut Output) -> Result<Exit, Failure> {
-    let mut sample = Sample::first(group, Keys::All).await?;
-    while !output.is_closed() {
-        tokio::time::sleep(times.every).await;
-        sample = match next(sample, group, Keys::All).await {
-            Ok((sample, before)) => {
-                output.json(&Frame::new(&sample, Some(&before), (times.now_ms)()).document());
-                sample
-            }
-            Err(failure) => {
-                output.json(&failure.document());
-                again(group, times, output).await
-            }
-        };
-    }
-    Ok(Exit::Done)
+/// Looks once more; without an earlier look anew.
+async fn look(
+    group: &Group,
+    times: Times,
+    sample: Option<Sample>,
+    keys: Keys,
+) -> Result<(Sample, Frame), Failure> {
+    let (sample, before) = match sample {
+        Some(sample) => {
+            let (sample, before) = next(sample, group, keys).await?;
+            (sample, Some(before))
+        }
+        None => (Sample::first(group, keys).await?, None),
+    };
+    let frame = Frame::new(&sample, before.as_ref(), (times.now_ms)());
+    Ok((sample, frame))
 }
 
-/// A first look, for as long as it takes.
-async fn again(group: &Group, times: Times, output: &mut Output) -> Sample {
-    loop {
+/// A document for each look, once there is an earlier one to compare it with.
+async fn documents(group: &Group, times: Times, output: &mut Output) -> Result<Exit, Failure> {
+    let mut sample = Some(Sample::first(group, Keys::Nothing).await?);
+    while !output.is_closed() {
         tokio::time::sleep(times.every).await;
-        match Sample::first(group, Keys::All).await {
-            Ok(sample) => return sample,
+        let has_before = sample.is_some();
+        match look(group, times, sample.take(), Keys::All).await {
+            Ok((next, frame)) => {
+                if has_before {
+                    output.json(&frame.document());
+                }
+                sample = Some(next);
+            }
             Err(failure) => output.json(&failure.document()),
         }
     }
+    Ok(Exit::Done)
 }

@@ -77,6 +77,8 @@ pub(crate) enum Keys {
     /// One limit's after the other: a look at them goes through all cells of the primary.
     OneLimit,
     All,
+    /// None: what was counted is all that is wanted of this look.
+    Nothing,
 }
 
 impl Sample {
@@ -186,6 +188,7 @@ impl Sample {
         let limits = self.limits();
         self.keys.retain(|limit, _| limits.contains(limit));
         let asked = match keys {
+            Keys::Nothing => return,
             Keys::All => limits,
             Keys::OneLimit => {
                 self.turn = self.turn.wrapping_add(1);

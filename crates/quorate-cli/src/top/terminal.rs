@@ -14,7 +14,7 @@ use crate::group::Group;
 use crate::top::frame::Frame;
 use crate::top::sample::{Keys, Sample};
 use crate::top::screen::{View, draw};
-use crate::top::{Times, next};
+use crate::top::{Times, look};
 
 /// Keys that wait until they are looked at.
 const MAX_KEYS: usize = 16;
@@ -53,8 +53,7 @@ impl Drop for Taken {
 /// If nobody answers at the first look, or the terminal cannot be used.
 pub(crate) async fn run(group: &Group, times: Times, view: View) -> Result<Exit, Failure> {
     // Before the screen is taken: what is said of a failure is to be seen.
-    let sample = Sample::first(group, Keys::OneLimit).await?;
-    let frame = Frame::new(&sample, None, (times.now_ms)());
+    let (sample, frame) = look(group, times, None, Keys::OneLimit).await?;
     let unusable = |error: io::Error| {
         let detail = format!("the terminal cannot be used ({error}): try --once or --json");
         Failure::usage("no_terminal", detail)
@@ -102,7 +101,7 @@ impl Shown {
                     return Ok(());
                 }
             }
-            let mut look = pin!(look(group, times, sample.take()));
+            let mut look = pin!(look(group, times, sample.take(), Keys::OneLimit));
             let looked = loop {
                 let wish = tokio::select! {
                     looked = &mut look => break looked,
@@ -136,23 +135,6 @@ impl Shown {
         taken.0.draw(|screen| draw(frame, view, screen.area(), screen.buffer_mut()))?;
         Ok(())
     }
-}
-
-/// Looks once more; without an earlier look anew.
-async fn look(
-    group: &Group,
-    times: Times,
-    sample: Option<Sample>,
-) -> Result<(Sample, Frame), Failure> {
-    let (sample, before) = match sample {
-        Some(sample) => {
-            let (sample, before) = next(sample, group, Keys::OneLimit).await?;
-            (sample, Some(before))
-        }
-        None => (Sample::first(group, Keys::OneLimit).await?, None),
-    };
-    let frame = Frame::new(&sample, before.as_ref(), (times.now_ms)());
-    Ok((sample, frame))
 }
 
 /// Waits until the system wants this process to end: the terminal is to be given back then.

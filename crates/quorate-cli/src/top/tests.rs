@@ -3,6 +3,7 @@
 //! The screens are in `snapshots/`; written anew with `UPDATE_SNAPSHOTS=1` set, and looked at
 //! before they are committed.
 
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::door::DoorError;
 use crate::door::paper::{Paper, healthy, of_replica, three};
+use crate::text::style::Style;
 
 const NOW_MS: u64 = 1_796_043_845_123;
 
@@ -214,4 +216,38 @@ async fn one_limit_after_the_other_is_looked_at() {
         asked.filter(|ask| ask["ask"] == "limits.top").map(|ask| ask["limit"].clone()).collect();
     assert_eq!(limits, ["mail", "api", "mail", "api"]);
     assert_eq!(sample.keys.len(), 2);
+}
+
+/// `quorate top --json | head -1` never ended where the group went away after the first document.
+#[tokio::test(start_paused = true)]
+async fn whoever_reads_no_more_ends_it_while_nobody_answers() {
+    /// Takes one document, sees all peers go away, and takes no failure.
+    struct Reader(Paper);
+
+    impl Write for Reader {
+        fn write(&mut self, written: &[u8]) -> io::Result<usize> {
+            for port in 1..=3 {
+                let address = format!("127.0.0.1:{port}");
+                let gone = || DoorError::Unreachable { detail: "it has gone".into() };
+                self.0.answers(&address, "status", Err(gone())).keeps_out(&address, gone());
+            }
+            match str::from_utf8(written).is_ok_and(|text| text.contains("it has gone")) {
+                true => Err(io::ErrorKind::BrokenPipe.into()),
+                false => Ok(written.len()),
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let paper = three();
+    let group = group(&paper);
+    let mut output = Output::new(Box::new(Reader(paper)), Style::PLAIN);
+    let times = Times { every: Duration::from_secs(2), now_ms: || NOW_MS };
+    let documents = documents(&group, times, &mut output);
+    let ended = tokio::time::timeout(Duration::from_secs(3600), documents).await;
+    assert_eq!(ended.expect("it ends"), Ok(Exit::Done));
+    assert!(output.error().is_none());
 }
