@@ -40,7 +40,7 @@ use quorate_examples::ledger::{Finding, Ledger, Promise};
 use quorate_examples::{arguments, certificates};
 use tokio::sync::watch;
 
-use crate::peer::{RATE, Settings};
+use crate::peer::{Digest, RATE, Settings};
 use crate::report::Report;
 use crate::stage::{Stage, free_addresses};
 
@@ -241,13 +241,7 @@ async fn play(stage: &mut Stage, options: &Options) -> Result<Report, String> {
     stage.screen.tell(&sentence);
     stage.play(AFTER).await?;
 
-    stop.send_replace(true);
-    let longest = IO_TIMEOUT + MOMENT;
-    stage.wait("the callers", longest, |_| callers.iter().all(|c| c.is_finished())).await?;
-    let mut ledger = caller::ledger();
-    for caller in callers {
-        ledger.append(caller.await.map_err(|error| error.to_string())?);
-    }
+    let mut ledger = stage.end_callers(stop, callers).await?;
     let ended = stage.start.elapsed();
     let equal = last_counts(stage, old, &mut ledger).await?;
 
@@ -301,22 +295,8 @@ async fn last_counts(
     caller::last_counts(address, stage.start, ledger)
         .await
         .map_err(|error| format!("the last counts: {error}"))?;
-    let claim = "all peers hold equal cells";
-    for _ in 0..10 {
-        for peer in 0..stage.parts.len() {
-            stage.ask_digest(peer).await?;
-        }
-        let all = |stage: &Stage| stage.parts.iter().all(|part| part.digest.is_some());
-        stage.wait("the digests", MOMENT, all).await?;
-        let digests: Vec<_> = stage.parts.iter().filter_map(|p| p.digest.clone()).collect();
-        let first = &digests[0];
-        if digests.iter().all(|digest| digest.place == first.place) {
-            let holds = digests.iter().all(|digest| digest == first);
-            let detail = format!("{} cells, digest {:016x}", first.cells, first.digest);
-            return Ok(Finding { claim, holds, detail });
-        }
-        stage.play(Duration::from_millis(200)).await?;
-    }
-    let detail = "they did not come to one position".to_owned();
-    Ok(Finding { claim, holds: false, detail })
+    let all: Vec<usize> = (0..stage.parts.len()).collect();
+    let digests = stage.digests(&all, 10).await?;
+    let detail = |digest: &Digest| format!("{} cells, digest {:016x}", digest.cells, digest.digest);
+    Ok(report::equal_cells("all peers hold equal cells", digests, detail))
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use quorate_examples::ledger::{Finding, Ledger};
 use serde_json::{Value, json};
 
+use crate::peer::Digest;
+
 /// The result.
 pub(crate) struct Report {
     pub(crate) findings: Vec<Finding>,
@@ -25,18 +27,15 @@ pub(crate) struct Report {
 impl Report {
     /// Whether everything was proved.
     pub(crate) fn holds(&self) -> bool {
-        self.findings.iter().all(|finding| finding.holds)
+        holds(&self.findings)
     }
 
     /// For programs.
     pub(crate) fn json(&self) -> Value {
-        let proof = self.findings.iter().map(|finding| {
-            json!({ "claim": finding.claim, "holds": finding.holds, "detail": finding.detail })
-        });
         let without_primary = self.ledger.time_without_primary();
         json!({
             "holds": self.holds(),
-            "proof": proof.collect::<Vec<_>>(),
+            "proof": proof(&self.findings),
             "old_primary": self.old_primary,
             "new_primary": self.new_primary,
             "seconds_without_primary": without_primary.map(|gap| gap.as_secs_f64()),
@@ -56,11 +55,7 @@ impl Report {
 /// For people.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f)?;
-        for Finding { claim, holds, detail } in &self.findings {
-            let verdict = if *holds { "proved" } else { "BROKEN" };
-            writeln!(f, "  {verdict}  {claim}: {detail}")?;
-        }
+        verdicts(&self.findings, f)?;
         let without_primary = self.ledger.time_without_primary().unwrap_or_default();
         writeln!(
             f,
@@ -85,4 +80,41 @@ impl fmt::Display for Report {
             "\n  try next: --acknowledge primary, --relaxed, --failure-timeout 500ms, --peers 5"
         )
     }
+}
+
+/// Whether everything was proved.
+pub(crate) fn holds(findings: &[Finding]) -> bool {
+    findings.iter().all(|finding| finding.holds)
+}
+
+/// What was to be proved, for programs.
+pub(crate) fn proof(findings: &[Finding]) -> Vec<Value> {
+    let proof = findings.iter().map(|finding| {
+        json!({ "claim": finding.claim, "holds": finding.holds, "detail": finding.detail })
+    });
+    proof.collect()
+}
+
+/// What was to be proved, for people.
+pub(crate) fn verdicts(findings: &[Finding], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(f)?;
+    for Finding { claim, holds, detail } in findings {
+        let verdict = if *holds { "proved" } else { "BROKEN" };
+        writeln!(f, "  {verdict}  {claim}: {detail}")?;
+    }
+    Ok(())
+}
+
+/// Whether peers hold equal cells, by their digests if they came to one position.
+pub(crate) fn equal_cells(
+    claim: &'static str,
+    digests: Option<Vec<Digest>>,
+    detail: impl FnOnce(&Digest) -> String,
+) -> Finding {
+    let Some(digests) = digests else {
+        let detail = "they did not come to one position".to_owned();
+        return Finding { claim, holds: false, detail };
+    };
+    let holds = digests.iter().all(|digest| *digest == digests[0]);
+    Finding { claim, holds, detail: detail(&digests[0]) }
 }

@@ -11,10 +11,11 @@ use tokio::time::Instant;
 
 use quorate_examples::ledger::Ledger;
 
-use crate::caller::{Caller, Tally};
+use crate::caller::{self, Caller, Tally};
 use crate::peer::{Digest, Notice, Settings, Standing};
 use crate::process::{News, Process};
 use crate::screen::Screen;
+use crate::{IO_TIMEOUT, MOMENT};
 
 /// Callers of each peer.
 const CALLERS: usize = 8;
@@ -168,23 +169,53 @@ impl Stage {
 
     /// Starts the callers of all peers.
     pub(crate) fn start_callers(&self, stop: &watch::Receiver<bool>) -> Vec<JoinHandle<Ledger>> {
-        let all = 0..self.parts.len();
-        all.flat_map(|peer| self.start_callers_of(peer, stop)).collect()
-    }
-
-    /// Starts the callers of one peer.
-    pub(crate) fn start_callers_of(
-        &self,
-        peer: usize,
-        stop: &watch::Receiver<bool>,
-    ) -> Vec<JoinHandle<Ledger>> {
-        let part = &self.parts[peer];
-        let callers = (0..CALLERS).map(|number| {
+        let of_each = |peer: usize| (0..CALLERS).map(move |number| (peer, number));
+        let callers = (0..self.parts.len()).flat_map(of_each).map(|(peer, number)| {
+            let part = &self.parts[peer];
             let number = peer * CALLERS + number;
             let address = part.address.subscribe();
             Caller::new(number, address, stop.clone(), part.tally.clone(), self.start)
         });
         callers.map(|caller| tokio::spawn(caller.run())).collect()
+    }
+
+    /// Ends the callers; what they have written down.
+    pub(crate) async fn end_callers(
+        &mut self,
+        stop: watch::Sender<bool>,
+        callers: Vec<JoinHandle<Ledger>>,
+    ) -> Result<Ledger, String> {
+        stop.send_replace(true);
+        let longest = IO_TIMEOUT + MOMENT;
+        self.wait("the callers", longest, |_| callers.iter().all(JoinHandle::is_finished)).await?;
+        let mut ledger = caller::ledger();
+        for caller in callers {
+            ledger.append(caller.await.map_err(|error| error.to_string())?);
+        }
+        Ok(ledger)
+    }
+
+    /// Asks these peers for their digests until all are of one position; `None` if they do not come
+    /// to one within so many tries.
+    pub(crate) async fn digests(
+        &mut self,
+        peers: &[usize],
+        tries: usize,
+    ) -> Result<Option<Vec<Digest>>, String> {
+        for _ in 0..tries {
+            for peer in peers {
+                self.ask_digest(*peer).await?;
+            }
+            let all = |stage: &Self| peers.iter().all(|peer| stage.parts[*peer].digest.is_some());
+            self.wait("the digests", MOMENT, all).await?;
+            let digests = peers.iter().filter_map(|peer| self.parts[*peer].digest.clone());
+            let digests: Vec<_> = digests.collect();
+            if digests.iter().all(|digest| digest.place == digests[0].place) {
+                return Ok(Some(digests));
+            }
+            self.play(Duration::from_millis(200)).await?;
+        }
+        Ok(None)
     }
 
     /// The running peer that says it is primary, in the highest term if several do.

@@ -9,11 +9,10 @@ use std::fmt;
 use quorate_examples::ledger::{Finding, Ledger, Promise};
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
-use crate::peer::{RATE, Settings};
+use crate::peer::{Digest, RATE, Settings};
 use crate::stage::{Stage, free_addresses};
-use crate::{BEFORE, IO_TIMEOUT, MOMENT, NAMES, caller};
+use crate::{BEFORE, MOMENT, NAMES, caller, report};
 
 /// Members that found the group, and as many that come in their places.
 const SIZE: usize = 3;
@@ -30,17 +29,14 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// Whether everything was proved.
     pub(crate) fn holds(&self) -> bool {
-        self.findings.iter().all(|finding| finding.holds)
+        report::holds(&self.findings)
     }
 
     /// For programs.
     pub(crate) fn json(&self) -> Value {
-        let proof = self.findings.iter().map(|finding| {
-            json!({ "claim": finding.claim, "holds": finding.holds, "detail": finding.detail })
-        });
         json!({
             "holds": self.holds(),
-            "proof": proof.collect::<Vec<_>>(),
+            "proof": report::proof(&self.findings),
             "forgotten": self.forgotten,
             "forced": self.forced,
             "decisions": self.ledger.entries().len(),
@@ -54,11 +50,7 @@ impl Outcome {
 /// For people.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f)?;
-        for Finding { claim, holds, detail } in &self.findings {
-            let verdict = if *holds { "proved" } else { "BROKEN" };
-            writeln!(f, "  {verdict}  {claim}: {detail}")?;
-        }
+        report::verdicts(&self.findings, f)?;
         write!(
             f,
             "\n  {} were forgotten by the group itself, {} went on by force\n  {} decisions, {} \
@@ -112,7 +104,7 @@ pub(crate) async fn play(stage: &mut Stage) -> Result<Outcome, String> {
         forgotten.push(stage.parts[old].name().to_owned());
     }
     stage.play(BEFORE).await?;
-    let mut ledger = end(stage, stop, callers).await?;
+    let mut ledger = stage.end_callers(stop, callers).await?;
     // Nobody asks any more, so all three hold all that was answered.
     let equal = equal_digests(stage, &[3, 4, 5]).await?;
 
@@ -127,7 +119,7 @@ pub(crate) async fn play(stage: &mut Stage) -> Result<Outcome, String> {
     stage.start_peer(2 * SIZE)?;
     stage.wait("the first peer of the new group", MOMENT, Stage::is_settled).await?;
     stage.play(BEFORE).await?;
-    ledger.append(end(stage, stop, callers).await?);
+    ledger.append(stage.end_callers(stop, callers).await?);
 
     let address = stage.parts[2 * SIZE].address().ok_or("the last peer is gone")?;
     let counts = caller::last_counts(address, stage.start, &mut ledger).await;
@@ -162,40 +154,10 @@ async fn force(stage: &mut Stage, last: usize, gone: &[usize]) -> Result<(), Str
     stage.wait("the primary by force", MOMENT, is_primary).await
 }
 
-/// Ends the callers; what they have written down.
-async fn end(
-    stage: &mut Stage,
-    stop: watch::Sender<bool>,
-    callers: Vec<JoinHandle<Ledger>>,
-) -> Result<Ledger, String> {
-    stop.send_replace(true);
-    let longest = IO_TIMEOUT + MOMENT;
-    stage.wait("the callers", longest, |_| callers.iter().all(JoinHandle::is_finished)).await?;
-    let mut ledger = caller::ledger();
-    for caller in callers {
-        ledger.append(caller.await.map_err(|error| error.to_string())?);
-    }
-    Ok(ledger)
-}
-
-/// Asks these peers for their digests until all are of one position.
+/// Looks whether these peers hold equal cells.
 async fn equal_digests(stage: &mut Stage, peers: &[usize]) -> Result<Finding, String> {
     let names: Vec<_> = peers.iter().map(|peer| stage.parts[*peer].name().to_owned()).collect();
-    let claim = "those that run hold equal cells";
-    for _ in 0..20 {
-        for peer in peers {
-            stage.ask_digest(*peer).await?;
-        }
-        let all = |stage: &Stage| peers.iter().all(|peer| stage.parts[*peer].digest.is_some());
-        stage.wait("the digests", MOMENT, all).await?;
-        let digests: Vec<_> = peers.iter().filter_map(|p| stage.parts[*p].digest.clone()).collect();
-        let first = &digests[0];
-        if digests.iter().all(|digest| digest.place == first.place) {
-            let holds = digests.iter().all(|digest| digest == first);
-            let detail = format!("{}: {} cells", names.join(", "), first.cells);
-            return Ok(Finding { claim, holds, detail });
-        }
-        stage.play(std::time::Duration::from_millis(200)).await?;
-    }
-    Ok(Finding { claim, holds: false, detail: "they did not come to one position".to_owned() })
+    let digests = stage.digests(peers, 20).await?;
+    let detail = |digest: &Digest| format!("{}: {} cells", names.join(", "), digest.cells);
+    Ok(report::equal_cells("those that run hold equal cells", digests, detail))
 }
