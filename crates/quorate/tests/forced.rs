@@ -11,10 +11,10 @@ use quorate::internal::wire::{Hello, Refuse};
 use quorate::transport::InProcess;
 use quorate::{
     Ballot, DecideError, Event, ForceError, Generation, Mode, NoPrimaryReason, NotCountedError,
-    Peer, PeerBuilder, PeerName, PeerRole, Position, Status,
+    Peer, PeerBuilder, PeerName, PeerRole, Position,
 };
 use support::raw::{self, Raw};
-use support::{Counter, LONG, NAMES, Trio, add, builder, count, events, until};
+use support::{Counter, LONG, NAMES, Trio, add, builder, count, events, members, until};
 use tokio::time::sleep;
 
 fn names<const N: usize>(names: [&str; N]) -> Vec<PeerName> {
@@ -63,10 +63,6 @@ async fn nothing_is_forced_while_a_majority_is_there() {
     let status = until(left, |status| status.primary.is_some() && status.quorum).await;
     assert_eq!((status.group_id, status.generation), (before.group_id, before.generation));
     assert_eq!(members(&status), "abc");
-}
-
-fn members(status: &Status) -> String {
-    status.members.iter().map(|member| member.name.as_str()).collect()
 }
 
 #[tokio::test(start_paused = true)]

@@ -21,20 +21,26 @@ async fn start(network: &InProcess, name: &str, disk: &SimulatedDisk, mode: Mode
     builder.start().await.expect("its disk is free")
 }
 
-/// It was refused for its setting before anybody had looked who it is, and never heard that it had
-/// been counted out: in relaxed mode it decided alone, for ever.
-#[tokio::test(start_paused = true)]
-async fn who_was_given_up_hears_of_it_whatever_else_differs() {
-    let network = InProcess::network();
+/// Three that have founded a group, and counted to 7.
+async fn founded(network: &InProcess) -> (Vec<SimulatedDisk>, Vec<Peer>) {
     let disks: Vec<_> = (1..=3).map(SimulatedDisk::new).collect();
     let mut peers = Vec::new();
     for (name, disk) in NAMES.into_iter().zip(&disks) {
-        peers.push(start(&network, name, disk, Mode::Strict).await);
+        peers.push(start(network, name, disk, Mode::Strict).await);
     }
     for peer in &peers {
         peer.wait_counted(LONG).await.expect("they found a group");
     }
     add(&peers[0], "k", 7).await.expect("there is a primary");
+    (disks, peers)
+}
+
+/// It was refused for its setting before anybody had looked who it is, and never heard that it had
+/// been counted out: in relaxed mode it decided alone, for ever.
+#[tokio::test(start_paused = true)]
+async fn who_was_given_up_hears_of_it_whatever_else_differs() {
+    let network = InProcess::network();
+    let (disks, mut peers) = founded(&network).await;
     for index in [2, 1] {
         drop(peers.remove(index));
         // Time goes on when the storage thread has ended.
@@ -59,15 +65,7 @@ async fn who_was_given_up_hears_of_it_whatever_else_differs() {
 #[tokio::test(start_paused = true)]
 async fn just_started_a_peer_says_that_it_may_be_bound_still() {
     let network = InProcess::network();
-    let disks: Vec<_> = (1..=3).map(SimulatedDisk::new).collect();
-    let mut peers = Vec::new();
-    for (name, disk) in NAMES.into_iter().zip(&disks) {
-        peers.push(start(&network, name, disk, Mode::Strict).await);
-    }
-    for peer in &peers {
-        peer.wait_counted(LONG).await.expect("they found a group");
-    }
-    add(&peers[0], "k", 7).await.expect("there is a primary");
+    let (disks, peers) = founded(&network).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     drop(peers);
     tokio::time::sleep(Duration::from_millis(1)).await;

@@ -15,7 +15,7 @@ use quorate::{
     SwitchError,
 };
 use support::raw::{self, Raw};
-use support::{Counter, LONG, NAMES, Trio, add, builder, count, events, until};
+use support::{Counter, LONG, NAMES, Trio, add, builder, count, events, members, until};
 
 /// A peer that is on nobody's list.
 fn stranger(network: &InProcess, name: &str) -> PeerBuilder {
@@ -33,10 +33,6 @@ fn client(network: &InProcess, name: &str) -> PeerBuilder {
 
 async fn start(builder: PeerBuilder) -> Peer {
     builder.start().await.expect("the settings are valid")
-}
-
-fn members(status: &Status) -> String {
-    status.members.iter().map(|member| member.name.as_str()).collect()
 }
 
 /// Waits until a peer knows these members, all of them counted.

@@ -9,7 +9,7 @@ use quorate::transport::InProcess;
 use quorate::{
     ArrangeError, Event, Link, Monitor, MonitorChange, Peer, PeerBuilder, PeerRole, Status,
 };
-use support::{Counter, LONG, NAMES, Trio, add, builder, count, events, until};
+use support::{Counter, LONG, NAMES, Trio, add, builder, count, events, members, until};
 use tokio::time::sleep;
 
 const GRACE: Duration = Duration::from_secs(20);
@@ -25,10 +25,6 @@ async fn joined(network: &InProcess, name: &str, contact: &str) -> Peer {
     let peer = joiner.start().await.expect("the settings are valid");
     peer.wait_counted(LONG).await.expect("it is counted in");
     peer
-}
-
-fn members(status: &Status) -> String {
-    status.members.iter().map(|member| member.name.as_str()).collect()
 }
 
 fn stale(status: &Status) -> Vec<String> {

@@ -154,6 +154,11 @@ pub(crate) fn missing(peer: &Peer) -> Vec<(String, Absence)> {
     }
 }
 
+/// The names of the members that a peer knows, in a row.
+pub(crate) fn members(status: &Status) -> String {
+    status.members.iter().map(|member| member.name.as_str()).collect()
+}
+
 /// Waits for a status.
 pub(crate) async fn until(peer: &Peer, is_wanted: impl FnMut(&Status) -> bool) -> Status {
     let mut watch = peer.watch_status();
