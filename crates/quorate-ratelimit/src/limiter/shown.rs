@@ -53,7 +53,7 @@ impl Serialize for Decision {
             basis: if self.basis.is_local() { "local" } else { "primary" },
             decided_by: self.decided_by,
             since: match self.basis {
-                Basis::Local { since } => Some(since.0 / 1_000_000),
+                Basis::Local { since } => Some(since.as_millis()),
                 _ => None,
             },
             group_id: self.group_id,

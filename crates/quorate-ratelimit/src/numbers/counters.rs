@@ -89,20 +89,24 @@ impl Counters {
         }
     }
 
+    /// Adds to one place of the lines of a limit; of one that is not known, nothing.
+    fn bump(&self, all: &[OnceLock<Box<[Line]>>], limit: usize, place: usize, count: u64) {
+        let slot = thread_slot::own();
+        let lines = all[slot].get_or_init(|| self.new_lines());
+        let Some(line) = lines.get(limit) else { return };
+        add(&line.0[place], count, slot < SLOTS);
+    }
+
     /// Counts units of which no decision is counted.
     pub(crate) fn note_units(&self, limit: usize, of: Units, units: u64) {
-        let slot = thread_slot::own();
-        let lines = self.lines[slot].get_or_init(|| self.new_lines());
-        let Some(line) = lines.get(limit).filter(|_| units > 0) else { return };
-        add(&line.0[of as usize], units, slot < SLOTS);
+        if units > 0 {
+            self.bump(&self.lines, limit, of as usize, units);
+        }
     }
 
     /// Counts a step of a permit or a reservation.
     pub(crate) fn note_held(&self, limit: usize, step: Held) {
-        let slot = thread_slot::own();
-        let lines = self.held[slot].get_or_init(|| self.new_lines());
-        let Some(line) = lines.get(limit) else { return };
-        add(&line.0[step as usize], 1, slot < SLOTS);
+        self.bump(&self.held, limit, step as usize, 1);
     }
 
     /// Counts a call that was not decided, on the limit with this number, or on none.
