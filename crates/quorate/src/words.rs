@@ -33,6 +33,12 @@ use crate::base::told::shortened;
 /// Longest part of what was written that an error repeats, in characters.
 const MAX_SHOWN: usize = 64;
 
+/// Returns true of what is written only where it is set.
+#[cfg(feature = "driver")]
+pub(crate) fn is_false(value: &bool) -> bool {
+    !value
+}
+
 /// A word that a setting does not have; says which it has.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{word:?} is no {what}: write {known}")]

@@ -80,18 +80,22 @@ impl FromStr for HoldId {
     fn from_str(text: &str) -> Result<Self, HoldIdError> {
         // Longer than any that was given is not looked at.
         let most = 2 * (NONCE_BYTES + MIN_KEY_BYTES + Key::MAX_BYTES);
-        if text.len() > most || !text.len().is_multiple_of(2) {
+        if text.len() > most {
             return Err(HoldIdError);
         }
-        let digit = |digit: u8| char::from(digit).to_digit(16).ok_or(HoldIdError);
-        let pairs = text.as_bytes().chunks_exact(2);
-        let bytes = pairs
-            .map(|pair| Ok((digit(pair[0])? << 4 | digit(pair[1])?) as u8))
-            .collect::<Result<Vec<u8>, HoldIdError>>()?;
+        let bytes = of_hex(text).ok_or(HoldIdError)?;
         let (nonce, key) = bytes.split_first_chunk().ok_or(HoldIdError)?;
         let key = Key::of_bytes(key).ok_or(HoldIdError)?;
         Ok(Self { key, nonce: *nonce })
     }
+}
+
+/// Reads bytes that are written in hexadecimal digits.
+pub(super) fn of_hex(text: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let digit = |digit: u8| char::from(digit).to_digit(16);
+    let bytes = pairs.iter().map(|[high, low]| Some((digit(*high)? << 4 | digit(*low)?) as u8));
+    bytes.collect::<Option<Vec<u8>>>().filter(|_| rest.is_empty())
 }
 
 /// Defines the id of what is held: a [`HoldId`] under a name of its own, which is text in serde.

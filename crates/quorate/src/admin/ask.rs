@@ -153,9 +153,10 @@ impl fmt::Display for Ask {
     }
 }
 
-/// Reads the fields of an ask; all of them are to be known.
-fn of<T: DeserializeOwned>(fields: &Map<String, Value>) -> Result<T, Refused> {
-    let read = T::deserialize(Value::Object(fields.clone()));
+/// Reads the fields of an ask.
+#[doc(hidden)]
+pub fn of<T: DeserializeOwned>(fields: &Map<String, Value>) -> Result<T, Refused> {
+    let read = T::deserialize(fields);
     read.map_err(|error| Refused::bad_request(format!("the ask does not fit: {error}")))
 }
 
@@ -172,9 +173,11 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
-#[derive(Deserialize)]
+/// The fields of an ask that has none.
+#[doc(hidden)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+pub struct Nothing {}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -17,7 +17,7 @@ use crate::base::told::printable;
 use crate::protocol::Standing;
 use crate::protocol::io::{ADMIN_VERSION, Succession};
 use crate::protocol::message::Lane;
-use crate::transport::{Claim, Stream, Transport};
+use crate::transport::{Stream, Transport, is_peer};
 use crate::wire::{
     self, Calls, Frame, Hello, MAX_ANSWER_BYTES, MAX_ASK_BYTES, MAX_HELLO_BYTES, PROTOCOL_VERSION,
     Refuse, kind,
@@ -220,7 +220,7 @@ impl Greeting<'_> {
     /// Holds the name that the peer gives against what the transport has proved of it.
     fn check_proof(&self, hello: &Hello) -> Result<(), AdminError> {
         let Some(proof) = &self.stream.proof else { return Ok(()) };
-        if proof.is_of(Claim::Joiner(&hello.peer)) || proof.is_of(Claim::Member(&hello.peer)) {
+        if is_peer(&**proof, &hello.peer) {
             return Ok(());
         }
         Err(AdminError::NotThatPeer {
@@ -230,10 +230,8 @@ impl Greeting<'_> {
         })
     }
 
-    /// What is ours there is theirs here.
     fn refused(&self, refuse: Refuse) -> AdminError {
-        let Refuse { field, ours: theirs, theirs: ours } = refuse;
-        let [field, ours, theirs] = [field, ours, theirs].map(|text| printable(&text));
+        let Refuse { field, ours, theirs } = refuse.told_here();
         AdminError::NotLetIn { address: self.address.to_owned(), field, ours, theirs }
     }
 

@@ -53,6 +53,8 @@ mod responder;
 
 pub use answer::{Effect, Refused};
 pub use ask::{Access, Ask, MAX_WAIT};
+#[doc(hidden)]
+pub use ask::{Nothing, of};
 pub use client::Client;
 pub use error::AdminError;
 pub use monitor::MonitorDocument;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::admin::answer::Refused;
 use crate::base::told::millis;
 use crate::config::{Monitor, MonitorChange};
+use crate::words::is_false;
 
 /// How the members are to be looked after, as a document says it: one of `{"size":3}` with or
 /// without `"grace_ms":60000`, `{"off":true}`, `{"pause_ms":7200000}` and `{"resume":true}`; or
@@ -25,10 +26,6 @@ pub struct MonitorDocument {
     pause_ms: Option<u64>,
     #[serde(skip_serializing_if = "is_false")]
     resume: bool,
-}
-
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 impl MonitorDocument {

@@ -40,9 +40,7 @@ impl Handle {
     }
 
     pub(super) fn status(&self) -> Status {
-        let mut status = Status::clone(&self.status.borrow());
-        status.refresh(&self.shared);
-        status
+        Status::now(&self.status, &self.shared)
     }
 
     pub(super) fn watch_status(&self) -> StatusWatch {

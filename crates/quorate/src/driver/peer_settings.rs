@@ -12,7 +12,7 @@ use crate::base::id::PeerName;
 use crate::config::{Acknowledge, Bounds, Mode, Monitor, NewGenerations, OnReconnect, Storage};
 use crate::driver::peer::Peer;
 use crate::model::Model;
-use crate::words::{optional_duration, optional_priority};
+use crate::words::{is_false, optional_duration, optional_priority};
 
 /// The settings of a peer, as a file writes them: each as the method of [`PeerBuilder`] of its
 /// name, and all optional. What is left out is as the builder has it.
@@ -149,10 +149,6 @@ pub struct PeerSettings {
     /// See [`PeerBuilder::bounds`]. Those that are left out are the defaults.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bounds: Option<Bounds>,
-}
-
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 impl PeerSettings {

@@ -23,6 +23,8 @@ use crate::base::id::PeerName;
 
 pub use first_bytes::{HEADER_BYTES, is_tls};
 pub use in_process::InProcess;
+#[cfg(feature = "driver")]
+pub(crate) use proof::is_peer;
 pub use proof::{Certificate, Claim, Proof, Protection, Tls, Unwanted};
 pub use tcp::{Tcp, host};
 

@@ -115,6 +115,12 @@ pub trait Proof: fmt::Debug + Send + Sync {
     fn wanted(&self, claim: Claim<'_>) -> String;
 }
 
+/// Returns true if the other end is this peer, and is a member of a group or may become one.
+#[cfg(feature = "driver")]
+pub(crate) fn is_peer(proof: &dyn Proof, name: &PeerName) -> bool {
+    proof.is_of(Claim::Member(name)) || proof.is_of(Claim::Joiner(name))
+}
+
 /// The reason why a transport does not want whom it has found at the other end, or the other way
 /// round: told in status and events like a setting that differs.
 ///

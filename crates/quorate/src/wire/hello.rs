@@ -7,6 +7,8 @@ use crate::base::id::{
     Generation, Incarnation, MAX_ADDRESS_BYTES, MAX_NAME_BYTES, MemberId, PeerKind, PeerName,
     Position,
 };
+#[cfg(feature = "driver")]
+use crate::base::told::printable;
 use crate::protocol::io::Succession;
 use crate::protocol::message::Lane;
 use crate::protocol::{MAX_GENERATIONS, Standing};
@@ -231,6 +233,15 @@ impl Refuse {
     /// The last word of a process that ends, and decides nothing any more.
     pub fn goodbye() -> Self {
         Self { field: STOPPED.to_owned(), ours: String::new(), theirs: String::new() }
+    }
+
+    /// What the other end has sent, as this one tells it: what is ours there is theirs here, and it
+    /// may say anything.
+    #[cfg(feature = "driver")]
+    pub(crate) fn told_here(self) -> Self {
+        let Self { field, ours: theirs, theirs: ours } = self;
+        let [field, ours, theirs] = [field, ours, theirs].map(|text| printable(&text));
+        Self { field, ours, theirs }
     }
 
     /// Returns true if it says goodbye.

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use quorate::MAX_ITEMS;
-use quorate::admin::Refused;
+use quorate::admin::{Nothing, Refused, of};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::limiter::hold_id::of_hex;
 use crate::model::file::LimitSpec;
 use crate::model::policy::Carry;
 
@@ -50,15 +50,6 @@ impl LimitsAsk {
         })
     }
 }
-
-fn of<T: DeserializeOwned>(fields: &Map<String, Value>) -> Result<T, Refused> {
-    let read = T::deserialize(Value::Object(fields.clone()));
-    read.map_err(|error| Refused::bad_request(format!("the ask does not fit: {error}")))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -116,7 +107,7 @@ impl<A> Written<A> {
     fn key(&self) -> Result<Bytes, &'static str> {
         match (&self.key, &self.key_hex) {
             (Some(text), None) => Ok(Bytes(text.as_bytes().to_vec())),
-            (None, Some(digits)) => bytes(digits).map(Bytes).ok_or(HEX),
+            (None, Some(digits)) => of_hex(digits).map(Bytes).ok_or(HEX),
             (Some(_), Some(_)) => Err("key and key_hex are two keys: give one of them"),
             (None, None) => Err("missing field `key` (or `key_hex`, of a key that is no text)"),
         }
@@ -141,15 +132,6 @@ impl TryFrom<Written<Absent>> for Reset {
         let key = written.key()?;
         Ok(Self { limit: written.limit, key })
     }
-}
-
-/// Reads bytes that are written in hexadecimal digits.
-fn bytes(digits: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> =
-        digits.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
-    let digits = digits?;
-    let (pairs, rest) = digits.as_chunks::<2>();
-    rest.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
 }
 
 #[derive(Deserialize)]

@@ -146,8 +146,7 @@ impl Desk {
 
     /// The status, as of now.
     fn look(&self) -> Value {
-        let mut status = Status::clone(&self.status.borrow());
-        status.refresh(&self.shared);
+        let status = Status::now(&self.status, &self.shared);
         shown::status(&status, |name| self.shared.roster.is_known(name))
     }
 
@@ -156,11 +155,12 @@ impl Desk {
         let mut coming = self.shared.events_after(since);
         // Numbers are of one start: one of an earlier start stands for the newest.
         let since = coming.after();
-        if self.shared.events_since(since).is_empty() && !wait.is_zero() {
+        let mut events = self.shared.events_since(since);
+        if events.is_empty() && !wait.is_zero() {
             // What came is read below, and whatever came with it.
             let _ = timeout(wait, coming.next()).await;
+            events = self.shared.events_since(since);
         }
-        let events = self.shared.events_since(since);
         shown::events(&events, since, self.shared.start.incarnation)
     }
 }

@@ -37,7 +37,7 @@ use crate::driver::shared::Shared;
 use crate::protocol::Standing;
 use crate::protocol::io::{ADMIN_VERSION, CHANGES_VERSION};
 use crate::protocol::message::Lane;
-use crate::transport::{self, Claim, Protection, Stream, Tls, host};
+use crate::transport::{self, Protection, Stream, Tls, host, is_peer};
 use crate::wire::{self, Frame, Hello, MAX_HELLO_BYTES, MIN_PROTOCOL_VERSION, Refuse, kind};
 
 /// The field of a refusal that is about how many are connected.
@@ -381,7 +381,7 @@ impl Handshake<'_> {
     fn is_sure_of(&self, side: &Side, hello: &Hello) -> bool {
         let Hello { peer, kind, .. } = hello;
         let is_proven = match &self.stream.proof {
-            Some(proof) => proof.is_of(Claim::Member(peer)) || proof.is_of(Claim::Joiner(peer)),
+            Some(proof) => is_peer(&**proof, peer),
             None => {
                 side.dialed() == Some(peer)
                     || self.shared.roster.is_at(peer, &self.stream.peer_address)
@@ -481,11 +481,8 @@ impl Handshake<'_> {
         start: Option<Incarnation>,
         refuse: Refuse,
     ) -> HandshakeError {
-        let Refuse { field, ours: theirs, theirs: ours } = refuse;
-        let field = printable(&field);
-        let ours = printable(&ours);
-        let theirs = printable(&theirs);
-        let what = Refuse { field: field.clone(), ours: ours.clone(), theirs: theirs.clone() };
+        let what = refuse.told_here();
+        let Refuse { field, ours, theirs } = what.clone();
         self.keep(other, start, what, RefusedBy::Them);
         HandshakeError::Refused { field, ours, theirs }
     }

@@ -309,8 +309,15 @@ impl Status {
         }
     }
 
+    /// The last one that was published, as of now.
+    pub(in crate::driver) fn now(published: &watch::Receiver<Arc<Self>>, shared: &Shared) -> Self {
+        let mut status = Self::clone(&published.borrow());
+        status.refresh(shared);
+        status
+    }
+
     /// Brings up to date what can be read without the event loop.
-    pub(crate) fn refresh(&mut self, shared: &Shared) {
+    fn refresh(&mut self, shared: &Shared) {
         self.position = shared.store.position();
         self.unreplicated_units = shared.store.unreplicated_units();
         self.overlay_units = shared.overlay.units();
