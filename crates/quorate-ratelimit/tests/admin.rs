@@ -187,7 +187,25 @@ async fn what_cannot_be_done_is_refused_by_name() {
             "limits_unusable",
             "limit api",
         ),
+    ] {
+        let refused = desk.refused(document.clone()).await;
+        assert_eq!((&*refused.error, refused.effect), (error, Effect::None), "{document}");
+        assert!(refused.detail.contains(said), "{document}: {}", refused.detail);
+    }
+}
+
+/// It was told as an act whatever its fields were.
+#[tokio::test(start_paused = true)]
+async fn of_what_cannot_be_read_nothing_is_told() {
+    let mut desk = desk().await;
+    for (document, error, said) in [
         (json!({ "ask": "limits.put", "limits": [] }), "bad_request", "invalid type"),
+        (json!({ "ask": "limits.ask", "limit": "api" }), "bad_request", "missing field `key`"),
+        (
+            json!({ "ask": "limits.reset", "limit": "api", "key": "k", "amount": 1 }),
+            "bad_request",
+            "no amount",
+        ),
         (json!({ "ask": "limits.drop" }), "unknown_ask", "limits.drop"),
         (json!({ "ask": "other.get" }), "unknown_ask", "other.get"),
     ] {
@@ -195,6 +213,7 @@ async fn what_cannot_be_done_is_refused_by_name() {
         assert_eq!((&*refused.error, refused.effect), (error, Effect::None), "{document}");
         assert!(refused.detail.contains(said), "{document}: {}", refused.detail);
     }
+    assert_eq!(desk.acts(), [""; 0]);
 }
 
 /// Whoever answers for a peer does not keep it running.

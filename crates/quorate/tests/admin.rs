@@ -203,6 +203,8 @@ async fn a_document_that_cannot_be_read_is_refused_and_the_next_is_answered() {
         (json!({ "ask": "switch" }), "bad_request"),
         (json!({ "ask": "switch", "to": "no name" }), "bad_request"),
         (json!({ "ask": "priority", "priority": 1_000 }), "bad_request"),
+        (json!({ "ask": "monitor", "grace_ms": 1_000 }), "bad_request"),
+        (json!({ "ask": "monitor", "size": 3, "off": true }), "bad_request"),
     ] {
         let refusal = refused(client.ask_json(&document).await);
         assert_eq!((&*refusal.error, refusal.effect), (error, Effect::None), "{document}");

@@ -119,7 +119,7 @@ impl Ask {
             "priority" => of(fields).map(|Priority { priority }| Self::Priority { priority }),
             "found" => of(fields).map(|Nothing {}| Self::Found),
             "force" => of(fields).and_then(Force::checked),
-            "monitor" => of(fields).map(Self::Monitor),
+            "monitor" => of(fields).and_then(MonitorDocument::checked).map(Self::Monitor),
             _ => return None,
         })
     }
@@ -293,6 +293,7 @@ mod tests {
             (r#"{"ask":"priority","priority":-1}"#, "invalid value"),
             (r#"{"ask":"events","since":1.5}"#, "invalid type"),
             (r#"{"ask":"events","wait_ms":30001}"#, "use at most 30000"),
+            (r#"{"ask":"monitor","size":3,"off":true}"#, "one of size"),
             (r#"{"ask":"reboot"}"#, "unknown ask \"reboot\""),
         ] {
             let error = serde_json::from_str::<Ask>(text).expect_err("refused").to_string();

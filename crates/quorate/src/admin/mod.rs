@@ -58,7 +58,7 @@ pub use ask::{Nothing, of};
 pub use client::Client;
 pub use error::AdminError;
 pub use monitor::MonitorDocument;
-pub use responder::Responder;
+pub use responder::{Reading, Responder};
 
 pub(crate) use answer::Answer;
 pub(crate) use document::Document;

@@ -29,6 +29,11 @@ pub struct MonitorDocument {
 }
 
 impl MonitorDocument {
+    /// This one, if what it asks for can be told.
+    pub(crate) fn checked(self) -> Result<Self, Refused> {
+        self.change().map(|_| self)
+    }
+
     /// The change that it asks for; `None` if it asks for nothing.
     ///
     /// # Errors

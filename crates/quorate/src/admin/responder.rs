@@ -17,18 +17,44 @@ use crate::transport::BoxFuture;
 /// It is not to hold the peer that it answers for, which would never end then: a
 /// [`WeakPeer`](crate::WeakPeer) does.
 pub trait Responder: Send + Sync + 'static {
-    /// Returns what an ask needs of whoever asks; `None` if there is no such ask. `ask` is its name
-    /// without the word and the full stop, `fields` the rest of the document.
-    fn access(&self, ask: &str, fields: &Map<String, Value>) -> Option<Access>;
+    /// Reads an ask; `None` if there is no such ask. `ask` is its name without the word and the
+    /// full stop, `fields` the rest of the document. Nothing is done yet: whoever asks may not be
+    /// allowed to.
+    ///
+    /// # Errors
+    ///
+    /// If the fields do not fit ([`Refused::bad_request`]): nothing is told of an act that cannot
+    /// be carried out.
+    fn read(&self, ask: &str, fields: &Map<String, Value>) -> Option<Result<Reading, Refused>>;
+}
 
-    /// Answers an ask of which [`Responder::access`] has said what it needs. Whoever does not wait
-    /// for the answer any more drops the future of one that looks; one that acts is carried on with
-    /// until the peer's own deadline.
-    fn answer<'a>(
-        &'a self,
-        ask: &'a str,
-        fields: &'a Map<String, Value>,
-    ) -> BoxFuture<'a, Result<Value, Refused>>;
+/// An ask that a [`Responder`] has read.
+pub struct Reading {
+    access: Access,
+    answer: BoxFuture<'static, Result<Value, Refused>>,
+}
+
+impl Reading {
+    /// An ask by what it needs of whoever asks, and by the future that carries it out. When nobody
+    /// waits for the answer any more, the future of one that looks is dropped; one that acts goes
+    /// on until the peer's own deadline.
+    pub fn new(
+        access: Access,
+        answer: impl Future<Output = Result<Value, Refused>> + Send + 'static,
+    ) -> Self {
+        Self { access, answer: Box::pin(answer) }
+    }
+
+    /// What it needs, and what carries it out.
+    pub(crate) fn into_parts(self) -> (Access, BoxFuture<'static, Result<Value, Refused>>) {
+        (self.access, self.answer)
+    }
+}
+
+impl fmt::Debug for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reading").field("access", &self.access).finish_non_exhaustive()
+    }
 }
 
 /// Whoever answers, by the first word of the asks.

@@ -622,24 +622,26 @@ impl Peer {
     /// use std::sync::Arc;
     ///
     /// use quorate::Peer;
-    /// use quorate::admin::{Access, Refused, Responder};
-    /// use quorate::transport::BoxFuture;
+    /// use quorate::admin::{Access, Reading, Refused, Responder};
     /// use serde_json::{Map, Value, json};
     ///
     /// /// Answers `{"ask":"build.version"}`.
     /// struct Build;
     ///
     /// impl Responder for Build {
-    ///     fn access(&self, ask: &str, _fields: &Map<String, Value>) -> Option<Access> {
-    ///         (ask == "version").then_some(Access::Look)
-    ///     }
-    ///
-    ///     fn answer<'a>(
-    ///         &'a self,
-    ///         _ask: &'a str,
-    ///         _fields: &'a Map<String, Value>,
-    ///     ) -> BoxFuture<'a, Result<Value, Refused>> {
-    ///         Box::pin(async { Ok(json!(env!("CARGO_PKG_VERSION"))) })
+    ///     fn read(
+    ///         &self,
+    ///         ask: &str,
+    ///         fields: &Map<String, Value>,
+    ///     ) -> Option<Result<Reading, Refused>> {
+    ///         if ask != "version" {
+    ///             return None;
+    ///         }
+    ///         if !fields.is_empty() {
+    ///             return Some(Err(Refused::bad_request("build.version has no fields")));
+    ///         }
+    ///         let version = async { Ok(json!(env!("CARGO_PKG_VERSION"))) };
+    ///         Some(Ok(Reading::new(Access::Look, version)))
     ///     }
     /// }
     ///

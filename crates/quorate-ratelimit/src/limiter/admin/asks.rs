@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use quorate::MAX_ITEMS;
-use quorate::admin::{Nothing, Refused, of};
+use quorate::admin::{Access, Nothing, Refused, of};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -29,25 +29,36 @@ pub(super) enum LimitsAsk {
 }
 
 impl LimitsAsk {
-    /// Reads an ask by its name and fields.
-    pub(super) fn read(ask: &str, fields: &Map<String, Value>) -> Result<Self, Refused> {
-        Ok(match ask {
-            "get" => of(fields).map(|Nothing {}| Self::Get)?,
-            "put" => Self::Put(of(fields)?),
-            "ask" => Self::Ask(of(fields)?),
-            "peek" => Self::Peek(of(fields)?),
-            "reset" => Self::Reset(of(fields)?),
+    /// Reads an ask by its name and fields, if it is one of these.
+    pub(super) fn read(ask: &str, fields: &Map<String, Value>) -> Option<Result<Self, Refused>> {
+        Some(match ask {
+            "get" => of(fields).map(|Nothing {}| Self::Get),
+            "put" => of(fields).map(Self::Put),
+            "ask" => of(fields).map(Self::Ask),
+            "peek" => of(fields).map(Self::Peek),
+            "reset" => of(fields).map(Self::Reset),
             // One item needs no list.
             "explain" if !fields.contains_key("items") => {
-                Self::Explain(Explain { items: vec![of(fields)?] })
+                of(fields).map(|item| Self::Explain(Explain { items: vec![item] }))
             }
-            "explain" => Self::Explain(of::<Explain>(fields)?.checked()?),
-            "top" => Self::Top(of::<TopOf>(fields)?.checked()?),
-            "stats" => of(fields).map(|Nothing {}| Self::Stats)?,
-            _ => {
-                return Err(Refused::new("unknown_ask", format!("nothing is called limits.{ask}")));
-            }
+            "explain" => of(fields).and_then(Explain::checked).map(Self::Explain),
+            "top" => of(fields).and_then(TopOf::checked).map(Self::Top),
+            "stats" => of(fields).map(|Nothing {}| Self::Stats),
+            _ => return None,
         })
+    }
+
+    /// Returns what it needs of whoever asks.
+    pub(super) fn access(&self) -> Access {
+        match self {
+            Self::Get | Self::Peek(_) | Self::Explain(_) | Self::Top(_) | Self::Stats => {
+                Access::Look
+            }
+            // Of which key is nobody's business.
+            Self::Ask(Amount { limit, .. }) => Access::act(format!("limits.ask of {limit}")),
+            Self::Reset(Reset { limit, .. }) => Access::act(format!("limits.reset of {limit}")),
+            Self::Put(_) => Access::act("limits.put"),
+        }
     }
 }
 
@@ -182,7 +193,7 @@ mod tests {
 
     fn read(ask: &str, fields: Value) -> Result<LimitsAsk, String> {
         let Value::Object(fields) = fields else { panic!("an object") };
-        LimitsAsk::read(ask, &fields).map_err(|refused| {
+        LimitsAsk::read(ask, &fields).expect("there is such an ask").map_err(|refused| {
             assert_eq!(refused.error, "bad_request");
             refused.detail
         })

@@ -10,8 +10,7 @@ mod shown;
 use std::sync::Arc;
 
 use quorate::WeakPeer;
-use quorate::admin::{Access, Refused, Responder};
-use quorate::transport::BoxFuture;
+use quorate::admin::{Reading, Refused, Responder};
 use serde_json::{Map, Value, json};
 
 use crate::limiter::admin::asks::{Amount, Explain, LimitsAsk, Put, Reset, TopOf};
@@ -28,6 +27,7 @@ use crate::numbers::counters::Counters;
 const WORD: &str = "limits";
 
 /// A limiter that does not keep its peer running.
+#[derive(Clone)]
 struct Answers {
     peer: WeakPeer,
     code: Limits,
@@ -100,36 +100,24 @@ impl RateLimiter {
 const FILE_WINS: &str = "this group decides by the limits file of its primary, which would set \
                          them back: change the file at all peers";
 
-impl Responder for Answers {
-    fn access(&self, ask: &str, fields: &Map<String, Value>) -> Option<Access> {
-        let of = || fields.get("limit").and_then(Value::as_str).unwrap_or("nothing");
-        Some(match ask {
-            "explain" | "get" | "peek" | "stats" | "top" => Access::Look,
-            // Of which key is nobody's business.
-            "ask" | "reset" => Access::act(format!("limits.{ask} of {}", of())),
-            "put" => Access::act("limits.put"),
-            _ => return None,
-        })
+impl Answers {
+    /// The limiter, as long as its peer runs.
+    fn limiter(self) -> Result<RateLimiter, Refused> {
+        let ends = || Refused::new("shutting_down", "this peer is ending: ask another one");
+        let Self { peer, code, current, shared, counters } = self;
+        let peer = peer.upgrade().ok_or_else(ends)?;
+        let at_capacity = AtCapacity::default();
+        Ok(RateLimiter { peer, code, current, shared, counters, at_capacity })
     }
+}
 
-    fn answer<'a>(
-        &'a self,
-        ask: &'a str,
-        fields: &'a Map<String, Value>,
-    ) -> BoxFuture<'a, Result<Value, Refused>> {
-        Box::pin(async move {
-            let ask = LimitsAsk::read(ask, fields)?;
-            let ends = || Refused::new("shutting_down", "this peer is ending: ask another one");
-            let limiter = RateLimiter {
-                peer: self.peer.upgrade().ok_or_else(ends)?,
-                code: self.code.clone(),
-                current: Arc::clone(&self.current),
-                shared: Arc::clone(&self.shared),
-                counters: Arc::clone(&self.counters),
-                at_capacity: AtCapacity::default(),
-            };
-            limiter.carry_out(ask).await
-        })
+impl Responder for Answers {
+    fn read(&self, ask: &str, fields: &Map<String, Value>) -> Option<Result<Reading, Refused>> {
+        let read = LimitsAsk::read(ask, fields)?;
+        let answers = self.clone();
+        Some(read.map(|ask| {
+            Reading::new(ask.access(), async move { answers.limiter()?.carry_out(ask).await })
+        }))
     }
 }
 
@@ -139,8 +127,8 @@ pub(crate) fn limits_brought(
     ask: &str,
     fields: &Map<String, Value>,
 ) -> Result<Option<LimitsSpec>, Refused> {
-    Ok(match LimitsAsk::read(ask, fields)? {
-        LimitsAsk::Put(Put { limits, .. }) => Some(limits.into()),
+    Ok(match LimitsAsk::read(ask, fields).transpose()? {
+        Some(LimitsAsk::Put(Put { limits, .. })) => Some(limits.into()),
         _ => None,
     })
 }

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::admin::{Access, Ask, Document, Refused, Responder};
+use crate::admin::{Access, Ask, Document, Refused};
 use crate::base::error::NoPrimaryReason;
 use crate::base::told::{rounded, shortened};
 use crate::driver::admin::shown;
 use crate::driver::report::status::Status;
 use crate::driver::shared::Shared;
+use crate::transport::BoxFuture;
 
 /// Most characters of the name of an ask that are told back.
 const MAX_NAME: usize = 64;
@@ -28,8 +29,8 @@ pub(in crate::driver) struct Desk {
 pub(super) enum Understood {
     /// One of the peer's own.
     Own(Ask),
-    /// One of somebody else's, by its name there.
-    Others { responder: Arc<dyn Responder>, name: String, fields: Map<String, Value> },
+    /// One of somebody else's, by what carries it out.
+    Others(BoxFuture<'static, Result<Value, Refused>>),
 }
 
 impl Desk {
@@ -59,9 +60,8 @@ impl Desk {
             Refused::new("unknown_ask", detail)
         };
         let (responder, name) = self.shared.responders.of(&ask).ok_or_else(unknown)?;
-        let access = responder.access(name, &fields).ok_or_else(unknown)?;
-        let name = name.to_owned();
-        Ok((Understood::Others { responder, name, fields }, access))
+        let (access, answer) = responder.read(name, &fields).ok_or_else(unknown)??.into_parts();
+        Ok((Understood::Others(answer), access))
     }
 
     /// Carries an ask out, by the deadline of this peer.
@@ -72,11 +72,9 @@ impl Desk {
             deadline += Duration::from_millis(*wait_ms);
         }
         let carried_out = timeout(deadline, async {
-            match &understood {
-                Understood::Own(ask) => self.own(ask).await,
-                Understood::Others { responder, name, fields } => {
-                    responder.answer(name, fields).await
-                }
+            match understood {
+                Understood::Own(ask) => self.own(&ask).await,
+                Understood::Others(answer) => answer.await,
             }
         });
         carried_out.await.unwrap_or_else(|_| {
