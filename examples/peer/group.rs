@@ -207,14 +207,15 @@ async fn counted(peer: &Peer) -> Result<&'static str, Problem> {
         Err(NotCountedError::NotReady(error)) => Err(Problem::not_ready(&error)),
         // For good: nobody is to come again.
         Err(error @ NotCountedError::Removed { .. }) => {
-            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "removed", error.to_string()))
+            Err(Problem::out("removed", error.to_string()))
         }
         Err(error) => Err(Problem::busy("not_counted", &error.to_string())),
     }
 }
 
 fn decides_alone(NotReadyError { reason, status, .. }: &NotReadyError) -> bool {
-    let is_out = matches!(reason, NoPrimaryReason::ShutDown | NoPrimaryReason::CountedOut);
+    use NoPrimaryReason::{CountedOut, Removed, ShutDown};
+    let is_out = matches!(reason, CountedOut | Removed | ShutDown);
     status.mode == Mode::Relaxed && status.has_counted && !is_out
 }
 

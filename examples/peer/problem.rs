@@ -46,14 +46,15 @@ impl Problem {
     pub(crate) fn not_ready(error: &NotReadyError) -> Self {
         let detail = format!("{error}; {}", look(error.reason));
         match error.reason {
-            NoPrimaryReason::CountedOut => Self::counted_out(detail),
+            NoPrimaryReason::CountedOut => Self::out("counted_out", detail),
+            NoPrimaryReason::Removed => Self::out("removed", detail),
             _ => Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail).retry(SOON),
         }
     }
 
     /// Without Retry-After: it is so for good.
-    fn counted_out(detail: String) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "counted_out", detail)
+    pub(crate) fn out(error: &'static str, detail: String) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error, detail)
     }
 
     /// It is not done now, and may be in a moment.
@@ -134,12 +135,13 @@ impl From<DecideError> for Problem {
             Self::new(StatusCode::SERVICE_UNAVAILABLE, name, advised(advice)).retry(SOON)
         };
         match error {
-            DecideError::NoPrimary { reason: NoPrimaryReason::CountedOut } => {
-                let advice = look(NoPrimaryReason::CountedOut);
-                Self::counted_out(advised(&format!("{NOT_COUNTED}; {advice}")))
-            }
             DecideError::NoPrimary { reason } => {
-                unavailable("no_primary", &format!("{NOT_COUNTED}; {}", look(reason)))
+                let advice = format!("{NOT_COUNTED}; {}", look(reason));
+                match reason {
+                    NoPrimaryReason::CountedOut => Self::out("counted_out", advised(&advice)),
+                    NoPrimaryReason::Removed => Self::out("removed", advised(&advice)),
+                    _ => unavailable("no_primary", &advice),
+                }
             }
             DecideError::Overloaded { .. } => unavailable("overloaded", NOT_COUNTED),
             DecideError::ShuttingDown => unavailable("shutting_down", NOT_COUNTED),
@@ -245,13 +247,15 @@ mod tests {
     }
 
     #[test]
-    fn whom_a_newer_generation_has_counted_out_is_told_so_and_nobody_comes_again() {
-        let reason = NoPrimaryReason::CountedOut;
-        let problem = Problem::from(DecideError::NoPrimary { reason });
-        assert_eq!((problem.status.as_u16(), problem.error), (503, "counted_out"));
-        assert_eq!(problem.retry_after, None);
-        assert!(problem.detail.contains("nothing was counted"), "{}", problem.detail);
-        assert!(!problem.detail.contains("try again"), "{}", problem.detail);
+    fn whoever_was_counted_out_is_told_so_and_nobody_comes_again() {
+        use NoPrimaryReason::{CountedOut, Removed};
+        for (reason, name) in [(CountedOut, "counted_out"), (Removed, "removed")] {
+            let problem = Problem::from(DecideError::NoPrimary { reason });
+            assert_eq!((problem.status.as_u16(), problem.error), (503, name));
+            assert_eq!(problem.retry_after, None);
+            assert!(problem.detail.contains("nothing was counted"), "{}", problem.detail);
+            assert!(!problem.detail.contains("try again"), "{}", problem.detail);
+        }
     }
 
     /// What lasts until somebody changes something was told to be over in a moment.

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use quorate::transport::InProcess;
 use quorate::{
-    ConfigError, DecideError, NoPrimaryReason, NotReadyError, Peer, PeerBuilder, PeerKind,
-    PeerRole, StartError, SwitchError,
+    ConfigError, DecideError, Mode, NoPrimaryReason, NotCountedError, NotReadyError, Peer,
+    PeerBuilder, PeerKind, PeerRole, StartError, SwitchError,
 };
 use support::{Counter, LONG, NAMES, Trio, add, builder, until};
+use tokio::time::sleep;
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -197,6 +198,33 @@ async fn whoever_has_left_or_ended_is_told_so() {
     assert_eq!(error.reason, NoPrimaryReason::ShutDown);
     let error = left.switch_primary("b").await.expect_err("it has ended");
     assert_eq!(error, SwitchError::ShuttingDown);
+}
+
+/// It was told of settings that differ, and in relaxed mode it decided alone, for good.
+#[tokio::test(start_paused = true)]
+async fn whoever_was_forgotten_and_comes_back_is_told_so_and_decides_nothing() {
+    let mut trio = Trio::start(|builder| builder.mode(Mode::Relaxed)).await;
+    let name = trio.a_replica();
+    trio.crash(&name).await;
+    let primary = trio.primary();
+    let is_gone = |status: &quorate::Status| {
+        let gone = status.peers.iter().find(|peer| peer.name.as_str() == name);
+        gone.is_some_and(|peer| peer.link == quorate::Link::Down)
+    };
+    until(trio.peer(&primary), is_gone).await;
+    trio.peer(&primary).forget(name.as_str()).await.expect("it is gone");
+    let back = trio.start_one(&name).await.expect("the settings are valid");
+    until(&back, |status| status.role == PeerRole::Removed).await;
+    sleep(Duration::from_secs(60)).await;
+    let error = add(&back, "k", 1).await.expect_err("it has been given up");
+    assert_eq!(error, DecideError::NoPrimary { reason: NoPrimaryReason::Removed });
+    assert_eq!(not_ready(&back).await.reason, NoPrimaryReason::Removed);
+    match back.wait_counted(Duration::ZERO).await {
+        Err(NotCountedError::NotReady(error)) => {
+            assert_eq!(error.reason, NoPrimaryReason::Removed);
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 /// It was told that the primary had not counted it in yet, after 0ns.

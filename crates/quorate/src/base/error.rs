@@ -151,7 +151,10 @@ pub enum NoPrimaryReason {
     )]
     NotCounted,
     /// This peer was counted out of the group.
-    #[error("this peer was counted out of the group: it may join as a new one")]
+    #[error(
+        "this peer was counted out of the group: end it, or start it anew to join, with its data \
+         set aside"
+    )]
     Removed,
     /// A newer generation of the group has counted this peer out: it was given up while it was out
     /// of reach.

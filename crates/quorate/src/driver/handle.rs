@@ -78,12 +78,21 @@ impl Handle {
     }
 
     pub(super) async fn wait_ready(&self, timeout: Duration) -> Result<Status, NotReadyError> {
-        let shared = &self.shared;
-        match tokio::time::timeout(timeout, self.ready()).await {
-            Ok(Some(status)) => Ok(status),
-            Err(_) if shared.is_relaxed() && !shared.has_ended() => Ok(self.status()),
-            Ok(None) | Err(_) => Err(self.not_ready(self.status(), timeout)),
+        if let Ok(Some(status)) = tokio::time::timeout(timeout, self.ready()).await {
+            return Ok(status);
         }
+        let status = self.status();
+        match self.decides_alone(&status) {
+            true => Ok(status),
+            false => Err(self.not_ready(status, timeout)),
+        }
+    }
+
+    /// Returns true if this peer decides without a primary. One that was counted out does not, in
+    /// any mode.
+    fn decides_alone(&self, status: &Status) -> bool {
+        let has_ended = self.shared.has_ended();
+        self.shared.is_relaxed() && !has_ended && !readiness::is_removed(status)
     }
 
     pub(super) async fn wait_counted(&self, timeout: Duration) -> Result<Status, NotCountedError> {
@@ -105,10 +114,8 @@ impl Handle {
     pub(super) fn is_settled(&self, patience: Duration) -> bool {
         let status = self.status();
         if !self.shared.is_ready() || status.primary.is_none() {
-            // A relaxed peer decides alone; one that was counted out is to be replaced.
-            let decides_alone = self.shared.is_relaxed() && !self.shared.has_ended();
             let has_settled = self.has_settled.load(Ordering::Relaxed);
-            return has_settled && decides_alone && !readiness::is_removed(&status);
+            return has_settled && self.decides_alone(&status);
         }
         let is_counted = readiness::is_counted(&status);
         if is_counted && readiness::may_lose_one(&status) {

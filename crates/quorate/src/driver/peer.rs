@@ -222,7 +222,8 @@ impl Peer {
     ///
     /// # Errors
     ///
-    /// In strict mode, if there is no primary within `timeout`; the peer goes on trying.
+    /// In strict mode, if there is no primary within `timeout`, and the peer goes on trying; in any
+    /// mode, if the peer was counted out of the group or ends.
     ///
     /// # Cancel safety
     ///

@@ -325,7 +325,7 @@ impl Machine {
         match &self.role {
             Role::Primary(_) => PeerRole::Primary,
             _ if self.config.kind == PeerKind::Client => PeerRole::Client,
-            _ if self.is_disowned() => PeerRole::Removed,
+            _ if self.is_disowned() || self.is_given_up() => PeerRole::Removed,
             _ if self.is_member() => PeerRole::Replica,
             _ if self.is_removed() => PeerRole::Removed,
             _ => PeerRole::Joining,

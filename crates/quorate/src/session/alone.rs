@@ -23,9 +23,8 @@ impl Alone<'_> {
     ///
     /// # Errors
     ///
-    /// [`DecideError::NoPrimary`] with `reason` in strict mode, and where this peer was counted out
-    /// by a newer generation; else [`DecideError::Invalid`] and
-    /// [`DecideError::Overloaded`]. Nothing was written.
+    /// [`DecideError::NoPrimary`] with `reason` in strict mode, and where this peer was counted
+    /// out; else [`DecideError::Invalid`] and [`DecideError::Overloaded`]. Nothing was written.
     pub fn decide(
         &self,
         items: &[Item<'_>],
@@ -33,7 +32,7 @@ impl Alone<'_> {
         reason: NoPrimaryReason,
     ) -> Result<Answer, DecideError> {
         // What a group has given up is not to be decided beside it, in any mode.
-        let is_out = reason == NoPrimaryReason::CountedOut;
+        let is_out = matches!(reason, NoPrimaryReason::CountedOut | NoPrimaryReason::Removed);
         if is_out || self.model.mode_of(items, self.mode) == Mode::Strict {
             return Err(DecideError::NoPrimary { reason });
         }

@@ -56,13 +56,29 @@ impl Machine {
         if self.spurned.at != at {
             self.spurned = Spurned { at, by: BTreeSet::new() };
         }
-        let membership = &self.meta.membership;
-        if membership.has(&by) {
+        if self.meta.membership.has(&by) {
             self.spurned.by.insert(by.clone());
         }
-        if membership.has_majority(|name, _| self.spurned.by.contains(name)) {
+        if self.is_spurned() {
             self.tell_counted_out(Some(by), at.ballot.generation);
+            self.wake_soon();
         }
+    }
+
+    /// Returns true if a majority of this peer's list has refused it as no member since it last got
+    /// any further.
+    fn is_spurned(&self) -> bool {
+        let Spurned { at, by } = &self.spurned;
+        let is_since = *at == self.store.position();
+        is_since && self.meta.membership.has_majority(|name, _| by.contains(name))
+    }
+
+    /// Returns true if the group has counted this peer out, as far as it can tell: within one
+    /// generation, by the word of a majority of its list, or of anybody while it holds nothing.
+    pub(in crate::protocol) fn is_given_up(&self) -> bool {
+        let is_told = if self.has_data() { self.is_spurned() } else { self.told_out.is_some() };
+        let leader = self.leader.as_ref().and_then(|leader| self.remotes.get(&leader.start.name));
+        is_told && !leader.is_some_and(|leader| self.is_reachable(leader))
     }
 
     /// Tells it once for each generation.

@@ -280,11 +280,17 @@ fn a_majority_of_its_own_list_that_refuses_a_peer_tells_it_that_it_was_counted_o
     for by in [rest[0], rest[0], "x", "y"] {
         refuse(&mut group, by);
         assert_eq!(told(&group), 0, "{by}");
+        assert_eq!(status(&group, away).role, PeerRole::Replica, "{by}");
     }
     refuse(&mut group, rest[1]);
     refuse(&mut group, rest[1]);
     assert_eq!(told(&group), 1);
+    assert_eq!(status(&group, away).role, PeerRole::Removed);
     assert!(!group.peers[&PeerName::from(away)].machine.is_disowned(), "it is for its embedder");
+    // It follows as ever whoever has not heard of that.
+    group.heal();
+    group.run(SECOND * 3);
+    assert_eq!(status(&group, away).role, PeerRole::Replica);
 }
 
 /// Cut off, one is forced past the two others, which live. Its refusal ends them, and a refusal by
