@@ -3,6 +3,8 @@
 //! Every directed scenario is run with the bug in it, and then some random seeds. Without a bug
 //! the scenarios hold, so it is the bug that is caught.
 
+use std::ops::ControlFlow;
+
 use quorate::internal::bug::{self, Bug};
 
 use crate::observe::trace::Trace;
@@ -10,6 +12,7 @@ use crate::plan::{Plan, Wish};
 use crate::run::run;
 use crate::scenario;
 use crate::words::seen::Failure;
+use crate::workers;
 
 /// Random seeds tried for each bug. They are for comparison: what chance misses, a scenario
 /// catches.
@@ -24,11 +27,11 @@ pub(crate) fn all(wish: Wish) -> bool {
     }
     let mut missed = Vec::new();
     let mut by_chance = 0;
-    for bug in Bug::ALL {
+    let hunt = |bug| {
         bug::set(Some(bug));
-        let directed = by_scenario();
-        let random = by_seed(wish);
-        bug::set(None);
+        (bug, by_scenario(), by_seed(wish))
+    };
+    workers::each(Bug::ALL.into_iter(), hunt, |(bug, directed, random)| {
         if directed.is_none() {
             missed.push(bug);
         }
@@ -36,7 +39,8 @@ pub(crate) fn all(wish: Wish) -> bool {
         println!("{bug:?}");
         print("scenario", directed);
         print("seed", random);
-    }
+        ControlFlow::Continue(())
+    });
     let count = Bug::ALL.len();
     let caught = Bug::ALL.len() - missed.len();
     println!("{count} bugs put back: {caught} caught by a scenario, {by_chance} by {SEEDS} seeds");

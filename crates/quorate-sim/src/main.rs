@@ -1,4 +1,4 @@
-//! The simulator: one thread, virtual time, one seed one run.
+//! The simulator: virtual time, one seed one run of one thread.
 //!
 //! It drives the real state machine and the real store of 3 to 7 peers through faults, checks what
 //! must hold at every step, and heals everything in the end: the group must then be whole again.
@@ -16,11 +16,13 @@ mod plan;
 mod run;
 mod scenario;
 mod words;
+mod workers;
 mod world;
 
 #[cfg(test)]
 mod tests;
 
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -95,15 +97,17 @@ fn scenario(options: &Options, name: &str) -> bool {
 fn seeds(options: &Options, from: u64, count: u64) -> bool {
     let started = started();
     let mut total = Total::default();
-    for seed in from..from.saturating_add(count) {
+    let play = |seed: u64| {
         let plan = Plan::draw(seed, options.wish);
         let report = run(plan.clone(), Trace::silent());
-        if seed.is_multiple_of(TWICE_EVERY) {
-            let again = run(plan, Trace::silent());
-            if again.trace.hash() != report.trace.hash() {
-                println!("seed {seed} FAILED determinism: two runs differ");
-                total.failed += 1;
-            }
+        let is_same = !seed.is_multiple_of(TWICE_EVERY)
+            || run(plan, Trace::silent()).trace.hash() == report.trace.hash();
+        (seed, report, is_same)
+    };
+    workers::each(from..from.saturating_add(count), play, |(seed, report, is_same)| {
+        if !is_same {
+            println!("seed {seed} FAILED determinism: two runs differ");
+            total.failed += 1;
         }
         if options.has_digests {
             print_digest(seed, &report.trace);
@@ -113,10 +117,11 @@ fn seeds(options: &Options, from: u64, count: u64) -> bool {
             println!("seed {seed} FAILED {failure}");
             println!("  replay: {}", options.replay(seed));
             if total.failed >= options.max_failures {
-                break;
+                return ControlFlow::Break(());
             }
         }
-    }
+        ControlFlow::Continue(())
+    });
     total.print(started.elapsed());
     total.failed == 0
 }

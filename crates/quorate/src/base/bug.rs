@@ -355,6 +355,11 @@ mod switch {
         SET.get().is_some()
     }
 
+    /// Returns the bug that is put back on this thread.
+    pub fn put_back() -> Option<Bug> {
+        SET.get()
+    }
+
     /// Puts one bug back on this thread, in place of any other; `None` for none.
     pub fn set(bug: Option<Bug>) {
         SET.set(bug);
