@@ -24,6 +24,10 @@ fn seeds_that_misled_a_checker_hold() {
         (92_002_696, Profile::Members),
         // A primary that is no member any more is about to step down: that is not yet at rest.
         (92_004_422, Profile::Members),
+        // A merge of no effect is made twice, and the first is answered.
+        (9_100_451, Profile::Upkeep),
+        // Others that lived have let one in that whoever was forced past them does not know.
+        (8_510_158, Profile::LyingOperators),
     ];
     for (seed, profile) in seeds {
         let wish = Wish { profile: Some(profile), ..Wish::default() };

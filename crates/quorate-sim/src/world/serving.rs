@@ -331,7 +331,14 @@ impl World {
             format!("merges {id:?} at {position}: {units} units, again {already}")
         });
         let answer = Answer { code: DONE, units, ..Answer::default() };
-        self.merged.insert(id, (peer, Done { answer, position, context, has_changed: true, read }));
+        let done = Done { answer, position, context, has_changed: true, read };
+        // What has no effect is made again, later, while it may be the first that is answered.
+        let is_first = |(by, known): &(usize, Done)| {
+            is_recorded || *by != peer || known.position.ballot != position.ballot
+        };
+        if self.merged.get(&id).is_none_or(is_first) {
+            self.merged.insert(id, (peer, done));
+        }
         if is_recorded {
             self.without_effect.remove(&id);
         } else {

@@ -126,13 +126,23 @@ impl World {
     }
 
     /// Returns true if a peer was given up by force while it lived, or was started again with what
-    /// it held, and has not heard of that.
+    /// it held, and has not heard of that; or if others that were have let it in, and whoever was
+    /// forced past them knows nothing of it.
     pub(crate) fn was_given_up(&self, peer: usize) -> bool {
         let Some(process) = self.process(peer) else { return false };
         let (own, incarnation) = (process.store.position(), Some(process.incarnation));
-        self.given_up.iter().filter(|given_up| given_up.peer == peer).any(|given_up| {
-            let is_back = !own.is_blank() && own.ballot.generation < given_up.generation;
-            given_up.heard != incarnation && (given_up.incarnation == incarnation || is_back)
+        self.given_up.iter().any(|given_up| {
+            let is_before = !own.is_blank() && own.ballot.generation < given_up.generation;
+            if given_up.peer == peer {
+                let is_back = given_up.incarnation == incarnation || is_before;
+                return given_up.heard != incarnation && is_back;
+            }
+            let has_lived = given_up.incarnation.is_some();
+            has_lived && is_before && !process.machine.is_disowned() && {
+                let name = &self.plan.name(peer);
+                let forced = self.process(given_up.by);
+                forced.is_none_or(|forced| !forced.store.meta().membership.has(name))
+            }
         })
     }
 
