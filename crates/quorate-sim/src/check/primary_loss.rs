@@ -55,9 +55,11 @@ impl Check for PrimaryLoss {
             }
             *lost.entry(reign.primary).or_default() += units;
         }
+        let newest = world.newest_membership();
         for (primary, units) in lost {
-            // Only who is still there could report.
-            let is_back = world.hosts()[primary.peer].runs(primary.incarnation);
+            // Only who is still there, and let in, could report.
+            let is_out = newest.as_ref().is_some_and(|newest| world.is_out(primary.peer, newest));
+            let is_back = world.hosts()[primary.peer].runs(primary.incarnation) && !is_out;
             let reported = self.reported.get(&primary).copied().unwrap_or_default();
             if is_back && reported < units {
                 let name = &world.plan().group.members[primary.peer];
