@@ -194,6 +194,35 @@ async fn who_was_given_up_decides_nothing_in_relaxed_mode_either() {
     given_up(relaxed).await;
 }
 
+/// Those that live have founded again before they meet it, and their list has it still: nobody
+/// refused it, and both sides decided for good.
+#[tokio::test(start_paused = true)]
+async fn whoever_was_forced_past_members_that_have_founded_since_gives_way() {
+    let mut trio = Trio::start(|builder| builder).await;
+    add(trio.peer("b"), "k", 1).await.expect("there is a primary");
+    sleep(LONG).await;
+    cut_off(&trio).await;
+    trio.peer("a").force_primary(["b", "c"]).await.expect("a lie, and it cannot know");
+    add(trio.peer("a"), "k", 10).await.expect("it decides alone");
+    trio.crash("b").await;
+    let back = trio.start_one("b").await.expect("its address is free");
+    let founded = until(trio.peer("c"), |status| status.role == PeerRole::Primary).await;
+    assert!(founded.generation > trio.peer("a").status().generation);
+    add(trio.peer("c"), "k", 100).await.expect("two of three have founded again");
+    heal(&trio.network);
+    until(trio.peer("a"), |status| status.generation == founded.generation).await;
+    let counted = trio.peer("a").wait_counted(LONG).await.expect("it is a member there");
+    assert_eq!(counted.primary, founded.primary);
+    assert_eq!(count(trio.peer("a"), "k").await, 101);
+    assert_eq!(count(&back, "k").await, 101);
+    let told = events(trio.peer("a"));
+    assert!(told.iter().any(|event| matches!(event, Event::SteppedDown { .. })), "{told:?}");
+    assert!(
+        told.iter().any(|event| matches!(event, Event::OlderGenerationDropped { .. })),
+        "{told:?}"
+    );
+}
+
 /// The list that it is started with would do for a founding, with the other one that comes back.
 #[tokio::test(start_paused = true)]
 async fn who_was_given_up_and_comes_back_blank_is_told_and_founds_nothing() {

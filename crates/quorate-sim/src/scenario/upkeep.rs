@@ -25,6 +25,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "force_refused_unaccounted", plan: five, script: force_unaccounted },
     Scenario { name: "force_with_one_that_is_slow", plan: seven, script: force_with_a_slow_one },
     Scenario { name: "forced_past_a_living_majority", plan: three, script: past_a_majority },
+    Scenario { name: "forced_past_a_majority_that_founds", plan: three, script: past_founders },
     Scenario { name: "forced_past_relaxed_peers", plan: relaxed, script: past_relaxed_peers },
     Scenario { name: "two_forces", plan: five, script: two_forces },
     Scenario { name: "refused_within_a_generation", plan: four, script: refused_within },
@@ -292,6 +293,28 @@ fn past_a_majority(world: &mut World) {
         world.count(peer, 2);
     }
     world.expect_primary(FIRST, ms(1_000));
+}
+
+/// The same where those that live have founded a newer generation before they meet the one that was
+/// forced: their list has it still, so that none of them refuses it.
+fn past_founders(world: &mut World) {
+    world.found();
+    world.count(FIRST, 5);
+    world.part(&[FIRST], &[1, 2]);
+    world.expect_other_than(FIRST, ms(30_000));
+    world.wait(ms(20_000));
+    world.force(FIRST, &[1, 2]);
+    world.wait(ms(2_000));
+    world.count(FIRST, 3);
+    world.restart(1);
+    world.wait(ms(40_000));
+    world.expect_other_than(FIRST, ms(30_000));
+    world.count(2, 4);
+    world.join(&[FIRST], &[1, 2]);
+    world.wait(ms(5_000));
+    world.expect_other_than(FIRST, ms(1_000));
+    world.expect_silent(FIRST);
+    world.count(FIRST, 2);
 }
 
 /// The same where peers without a primary decide alone: those that were given up do not, once they

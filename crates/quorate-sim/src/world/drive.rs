@@ -52,6 +52,7 @@ impl World {
                 self.on_send(peer, to, incarnation, message);
             }
             Output::Event(event) => self.on_group_event(peer, &event),
+            Output::Unlink(start) => self.unlink(peer, self.index_of(&start.name)),
             Output::Committed => self.on_committed(peer),
             Output::Save(_) | Output::Append { .. } | Output::EndSnapshot { .. } => {
                 self.on_storage_output(peer, output);
@@ -159,6 +160,10 @@ impl World {
             && let Some(process) = self.process_mut(peer)
         {
             process.is_founding = true;
+            // By force a primary without a lease may begin anew in one step, past its own last cut.
+            if let GroupEvent::NewGeneration { position, .. } = event {
+                process.position = process.position.max(*position);
+            }
         }
         self.note(peer, &[3, code], |_| format!("event {event:?}"));
         self.note_given_up(peer, event);

@@ -35,6 +35,8 @@ impl World {
         if is_linked {
             return;
         }
+        self.overtake(one, other);
+        self.overtake(other, one);
         if self.differ(one, other) {
             self.refuse_each_other(one, other);
             return;
@@ -357,6 +359,19 @@ impl World {
         self.counters.add("resets");
         for (connection, end) in self.network.ends_of(peer, incarnation) {
             self.close(connection, end, true, false);
+        }
+    }
+
+    /// A peer closes its connections to another one.
+    pub(crate) fn unlink(&mut self, peer: usize, other: usize) {
+        let Some(incarnation) = self.process(peer).map(|process| process.incarnation) else {
+            return;
+        };
+        self.counters.add("judged anew");
+        for (connection, end) in self.network.ends_of(peer, incarnation) {
+            if self.network.end(connection, 1 - end).peer == other {
+                self.close(connection, end, true, false);
+            }
         }
     }
 

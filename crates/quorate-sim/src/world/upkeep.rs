@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use quorate::internal::protocol::io::Input;
-use quorate::internal::protocol::{Applicant, Objection};
+use quorate::internal::protocol::{Applicant, Objection, Standing};
+use quorate::internal::state::Membership;
 use quorate::{Event as GroupEvent, Generation, Incarnation, MonitorChange, PeerName};
 
 use crate::words::seen::Seen;
@@ -54,13 +55,32 @@ impl World {
 
     /// What the list of a peer says against another one.
     fn objection(&self, peer: usize, from: usize) -> Option<Objection> {
+        self.by_list(peer, from, Membership::objection)?
+    }
+
+    /// A peer has heard the hello of another one, and may see by it that a newer generation has
+    /// passed it over.
+    pub(crate) fn overtake(&mut self, peer: usize, from: usize) {
+        let Some((by, _)) = self.process(from).map(|process| process.standing()) else { return };
+        if self.by_list(peer, from, Membership::is_overtaken_by) == Some(true) {
+            self.drive(peer, Input::Overtaken { by });
+        }
+    }
+
+    /// Holds another peer against the list of one.
+    fn by_list<T>(
+        &self,
+        peer: usize,
+        from: usize,
+        judge: impl FnOnce(&Membership, &Standing, &Applicant<'_>) -> T,
+    ) -> Option<T> {
         let (here, there) = (self.process(peer)?, self.process(from)?);
         let name = &self.plan.name(from);
         let (own, meta) = here.standing();
         let (standing, _) = there.standing();
         let kind = self.hosts[from].config.kind;
         let applicant = Applicant { peer: name, id: there.id, kind, standing: &standing };
-        meta.membership.objection(&own, &applicant)
+        Some(judge(&meta.membership, &own, &applicant))
     }
 
     /// A peer is refused as no member by one that holds a state.

@@ -173,6 +173,8 @@ pub enum Bug {
     DisownedDecides,
     /// A refusal within this peer's own generation counts it out.
     DisownedInOneGeneration,
+    /// A primary that a newer generation has passed over goes on beside it.
+    OvertakenGoesOn,
     // --- what lasts (section 13)
     /// A vote is sent before it is saved.
     VoteBeforeSave,
@@ -206,7 +208,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 90] = [
+    pub const ALL: [Self; 91] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -285,6 +287,7 @@ impl Bug {
         Self::ForceByMajorityOfRest,
         Self::DisownedDecides,
         Self::DisownedInOneGeneration,
+        Self::OvertakenGoesOn,
         Self::VoteBeforeSave,
         Self::AcknowledgeBeforeSync,
         Self::OwnLogIgnored,

@@ -296,6 +296,7 @@ impl EventLoop {
             Command::RefusedAsStranger { by, standing } => {
                 self.input(Input::RefusedAsStranger { by, standing });
             }
+            Command::Overtaken { by } => self.input(Input::Overtaken { by }),
             Command::Met { peer, refused_for } => self.input(Input::Met { peer, refused_for }),
             Command::HolderMet { position } => self.input(Input::HolderMet { position }),
             Command::SetPriority(priority) => self.input(Input::SetPriority(priority)),
@@ -331,6 +332,7 @@ impl EventLoop {
                 self.shared.tell(event);
                 self.must_publish = true;
             }
+            Output::Unlink(start) => self.shared.registry.unlink(&start),
             Output::Committed => self.has_committed = true,
             Output::Save(hard) => self.give_storage(StorageTask::Save(hard)),
             Output::Append { number, batch } => self.append(number, batch),

@@ -67,6 +67,8 @@ pub(super) enum Command {
     Force { gone: BTreeSet<PeerName>, reply: oneshot::Sender<Result<Forced, ForceError>> },
     /// Another peer has refused this one as no member.
     RefusedAsStranger { by: PeerName, standing: Standing },
+    /// One that is no member stands in a newer generation of this peer's history.
+    Overtaken { by: Standing },
     /// Be promoted by this priority.
     SetPriority(u8),
     /// A member that holds a state, or may hold one, is there and no link with it comes about.
@@ -397,6 +399,12 @@ impl Shared {
         let (by, standing) = (by.clone(), standing.clone());
         // It is refused again soon.
         let _ = self.commands.try_send(Command::RefusedAsStranger { by, standing });
+    }
+
+    /// Notes that a newer generation has passed this peer over.
+    pub(super) fn note_overtaken(&self, by: &Standing) {
+        // It is met again soon.
+        let _ = self.commands.try_send(Command::Overtaken { by: by.clone() });
     }
 
     /// The standing of this peer at present.

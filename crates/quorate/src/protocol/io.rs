@@ -8,7 +8,9 @@ use bytes::Bytes;
 use crate::base::error::{ArrangeError, ForceError, PolicyError, RemoveError, SwitchError};
 use crate::base::event::Event;
 use crate::base::forced::Forced;
-use crate::base::id::{Ballot, Incarnation, MemberId, PeerKind, PeerName, Position, Sequence};
+use crate::base::id::{
+    Ballot, Incarnation, MemberId, PeerKind, PeerName, PeerStart, Position, Sequence,
+};
 use crate::config::MonitorChange;
 use crate::protocol::group::standing::Standing;
 use crate::protocol::message::Message;
@@ -159,6 +161,12 @@ pub enum Input {
         /// Where that one stands.
         standing: Standing,
     },
+    /// Another peer, which is sure to be who it says and is none of this one's members, is of a
+    /// newer generation of its history.
+    Overtaken {
+        /// Where that one stands.
+        by: Standing,
+    },
     /// A peer has given its name in a handshake, and no link has come of it.
     Met {
         /// Its name.
@@ -288,6 +296,9 @@ pub enum Output {
         /// The message.
         message: Message,
     },
+    /// Close the connections to this start of a peer: the handshake is to judge it anew, by the
+    /// list that this peer holds now.
+    Unlink(PeerStart),
     /// Tell the embedder.
     Event(Event),
     /// More may be answered: look at `Store::answerable`, and for merges at `Store::committed`.

@@ -214,6 +214,7 @@ impl Machine {
             Input::RefusedAsStranger { by, standing } => {
                 self.on_refused_as_stranger(by, &standing);
             }
+            Input::Overtaken { by } => self.on_overtaken(&by),
             Input::HolderMet { position } => self.on_holder_met(position),
             Input::Met { peer, refused_for } => self.on_met(&peer, refused_for),
             Input::SetPriority(priority) => {
@@ -446,9 +447,10 @@ impl Machine {
         self.is_aside
     }
 
-    /// Returns true if a newer generation of the group has counted this peer out.
+    /// Returns true if a newer generation of the group has counted this peer out, and this peer
+    /// holds no state of that one or of a later one: whoever is sent that has a place in it.
     pub fn is_disowned(&self) -> bool {
-        self.disowned.is_some()
+        self.is_disowned_in(self.store.position().ballot.generation)
     }
 
     /// The priority by which this peer is promoted, the lowest number first: never a peer that can

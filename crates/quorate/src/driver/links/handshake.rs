@@ -143,6 +143,7 @@ impl Handshake<'_> {
         if self.passes_by(&side, &hello.peer) {
             return Err(HandshakeError::Elsewhere { found: hello.peer });
         }
+        self.note_overtaken(&side, &hello);
         let differences = differences(self.shared, &side, &hello);
         if !differences.is_empty() {
             self.note_holder(&side, &hello, false);
@@ -396,6 +397,14 @@ impl Handshake<'_> {
         let is_client = self.shared.config.kind == PeerKind::Client;
         if field == STRANGER && hello.has_state && !is_client && self.is_sure_of(side, hello) {
             self.shared.note_spurned(&hello.peer, &hello.standing);
+        }
+    }
+
+    /// Notes that one which this peer's list does not count is of a newer generation.
+    fn note_overtaken(&self, side: &Side, hello: &Hello) {
+        let roster = &self.shared.roster;
+        if self.is_sure_of(side, hello) && roster.is_overtaken_by(&self.shared.standing(), hello) {
+            self.shared.note_overtaken(&hello.standing);
         }
     }
 

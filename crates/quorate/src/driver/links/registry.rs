@@ -200,6 +200,17 @@ impl Registry {
         connection.close();
     }
 
+    /// Closes the connections to a start of a peer.
+    pub(in crate::driver) fn unlink(&self, start: &PeerStart) {
+        let open = match self.links.lock().get(&start.name) {
+            Some(link) if link.incarnation == Some(start.incarnation) => link.open.clone(),
+            _ => return,
+        };
+        for connection in open {
+            connection.close();
+        }
+    }
+
     /// A link has gone: so have its connections for calls, and another incarnation may come.
     fn end(&self, link: Option<Link>) {
         let Some(link) = link else { return };

@@ -286,6 +286,14 @@ impl Roster {
         self.configured.keys().find(|member| peer.differs_only_in_case(member))
     }
 
+    /// Returns true if a newer generation of this peer's history, which stands at `own`, has passed
+    /// it over.
+    pub(in crate::driver) fn is_overtaken_by(&self, own: &Standing, hello: &Hello) -> bool {
+        let Hello { peer, id, kind, standing, .. } = hello;
+        let applicant = Applicant { peer, id: *id, kind: *kind, standing };
+        self.known.read().membership.is_overtaken_by(own, &applicant)
+    }
+
     /// The reason to refuse a peer that would be let in otherwise; `own` is where this peer stands.
     pub(in crate::driver) fn stranger(&self, own: &Standing, hello: &Hello) -> Option<Difference> {
         let known = self.known.read();

@@ -79,7 +79,8 @@ impl Machine {
             return true;
         }
         // A majority of the names stands behind that one, so nobody is left to elect one here.
-        let is_alone = self.primary_is_absent() && !self.reaches_own_majority();
+        let is_alone =
+            self.is_disowned() || (self.primary_is_absent() && !self.reaches_own_majority());
         if is_alone {
             return is_established;
         }
@@ -103,8 +104,6 @@ impl Machine {
 
     fn become_follower_of(&mut self, start: PeerStart, ballot: Ballot) {
         self.role = Role::Follower;
-        // The generation that had no place for it has one now, or an even newer one does.
-        self.disowned = None;
         self.receiver.clear();
         self.pull = None;
         let heard = self.now.time;
@@ -418,6 +417,9 @@ impl Machine {
         }
         if has_meta {
             self.reload_meta();
+        }
+        if position.ballot.generation > held.ballot.generation {
+            self.part_from_strangers();
         }
         if base.is_none() {
             self.must_copy = false;

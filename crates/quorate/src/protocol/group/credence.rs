@@ -50,6 +50,10 @@ impl Machine {
         if self.names().contains(name) {
             return Credence::Known;
         }
+        // A newer generation has passed this peer over, and those whom its list counts with it.
+        if self.is_disowned() {
+            return Credence::Unvouched;
+        }
         let mut reached = self.fellows().filter(|(_, fellow)| self.is_reachable(fellow)).peekable();
         if reached.peek().is_none() {
             let is_sure = self.has_list() && (self.is_led() || self.is_indispensable());

@@ -11,9 +11,10 @@ use std::collections::BTreeSet;
 
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
-use crate::base::id::{Generation, PeerName, Position};
+use crate::base::id::{Generation, PeerKind, PeerName, PeerStart, Position};
+use crate::protocol::group::remote::Remote;
 use crate::protocol::group::standing::Standing;
-use crate::protocol::io::Route;
+use crate::protocol::io::{Output, Route};
 use crate::protocol::machine::Machine;
 use crate::protocol::role::Role;
 use crate::protocol::told::Spurned;
@@ -38,6 +39,26 @@ impl Machine {
         if bug::is(Bug::DisownedDecides) {
             return;
         }
+        self.end_in(generation);
+        self.tell_counted_out(Some(by), generation);
+    }
+
+    /// One that this peer's list does not count any more stands in a newer generation: so this peer
+    /// was made primary past members that lived, and they have founded again since. Their list may
+    /// have it still, so that nobody refuses it.
+    pub(in crate::protocol) fn on_overtaken(&mut self, by: &Standing) {
+        let own = Standing::new(self.store.position(), &self.meta);
+        let [ours, theirs] = [&own, by].map(|of| of.position.ballot.generation);
+        if !self.is_primary() || ours >= theirs || !own.gives_way_to(by) {
+            return;
+        }
+        if !bug::is(Bug::OvertakenGoesOn) {
+            self.end_in(theirs);
+        }
+    }
+
+    /// Decides nothing any more, and follows nobody of an older generation than this one.
+    fn end_in(&mut self, generation: Generation) {
         self.step_down();
         self.role = Role::Follower;
         self.receiver.clear();
@@ -47,7 +68,6 @@ impl Machine {
         self.watch.is_suspecting = false;
         self.disowned = Some(generation);
         self.set_route(Route::Nowhere);
-        self.tell_counted_out(Some(by), generation);
         self.wake_soon();
     }
 
@@ -99,5 +119,19 @@ impl Machine {
     pub(in crate::protocol) fn is_disowned_in(&self, generation: Generation) -> bool {
         let is_any = bug::is(Bug::DisownedInOneGeneration);
         self.disowned.is_some_and(|out| generation < out || is_any)
+    }
+
+    /// Parts from members that the list of this generation does not count, with which this peer was
+    /// linked before it held it: they are to hear that in a handshake.
+    pub(in crate::protocol) fn part_from_strangers(&mut self) {
+        let members = &self.meta.membership;
+        let is_stranger = |name: &PeerName, remote: &Remote| {
+            remote.kind() == Some(PeerKind::Member) && !members.has(name)
+        };
+        let strangers = self.remotes.iter().filter(|(name, remote)| is_stranger(name, remote));
+        let starts = strangers.filter_map(|(name, remote)| {
+            remote.linked().map(|incarnation| PeerStart::new(name.clone(), incarnation))
+        });
+        self.outputs.extend(starts.map(Output::Unlink));
     }
 }

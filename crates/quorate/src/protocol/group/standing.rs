@@ -90,6 +90,18 @@ impl Membership {
     }
 }
 
+impl Membership {
+    /// Returns true if a peer that this list does not count, as it stood at `own`, is of a newer
+    /// generation of the same history: that one was founded without whoever goes by this list.
+    pub fn is_overtaken_by(&self, own: &Standing, applicant: &Applicant<'_>) -> bool {
+        let Applicant { peer, id, kind, standing } = *applicant;
+        let [ours, theirs] = [own, standing].map(|of| of.position.ballot.generation);
+        let is_stranger = kind == PeerKind::Member && !self.has(peer);
+        let is_not_counted = self.has_removed(peer, id) || is_stranger;
+        is_not_counted && ours < theirs && own.gives_way_to(standing)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

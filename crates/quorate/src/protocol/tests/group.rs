@@ -106,6 +106,8 @@ pub(super) struct Peer {
     pub(super) incarnation: Incarnation,
     pub(super) events: Vec<Event>,
     pub(super) route: Route,
+    /// Whom it has parted from.
+    pub(super) unlinked: Vec<PeerName>,
     /// How the removals ended that were asked for here.
     pub(super) removed: Vec<Result<(), RemoveError>>,
     /// How the changes of the policy ended that were asked for here.
@@ -283,6 +285,7 @@ impl Group {
             incarnation,
             events: Vec::new(),
             route: Route::Nowhere,
+            unlinked: Vec::new(),
             removed: Vec::new(),
             changed: Vec::new(),
             switched: Vec::new(),
@@ -466,6 +469,7 @@ impl Group {
                     }
                 }
                 Output::Event(event) => peer.events.push(event),
+                Output::Unlink(start) => peer.unlinked.push(start.name),
                 Output::Routed(route) => peer.route = route,
                 Output::Removed { result, .. } => peer.removed.push(result),
                 Output::Forced { result, .. } => peer.forced.push(result),

@@ -336,6 +336,27 @@ fn a_refusal_by_a_newer_generation_ends_a_peer_and_one_by_its_own_does_not() {
     }
 }
 
+/// A joiner was linked with one that the group had given up, and stayed so as a member: that one
+/// heard nothing, and founded a group beside it when it was blank.
+#[test]
+fn whoever_is_counted_in_parts_from_those_who_were_given_up() {
+    let mut group = kept();
+    group.kill("b");
+    group.kill("c");
+    group.run(SECOND * 30);
+    force(&mut group, "a", 1, &["b", "c"]);
+    let forced = &group.peers[&PeerName::from("a")].forced;
+    assert!(forced[0].is_ok(), "{forced:?}");
+    // Started blank with the list that it had, it is cut off from the one that would tell it.
+    group.split(&["a"], &["b"]);
+    group.start("b");
+    group.start_as("d", PeerKind::Joiner);
+    group.run(SECOND * 3);
+    assert_eq!(group.members("a").0, "ad");
+    assert_eq!(group.peers[&PeerName::from("d")].unlinked, ["b"].map(PeerName::from));
+    assert!(group.peers[&PeerName::from("a")].unlinked.is_empty());
+}
+
 /// What changes nothing was answered at once, by a primary that may be none any more.
 #[test]
 fn a_primary_without_a_lease_answers_no_change_of_the_monitor() {
