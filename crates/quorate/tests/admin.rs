@@ -226,6 +226,7 @@ async fn the_group_that_is_meant_is_the_one_that_is_asked() {
     assert_eq!(ask("quota").await.expect("it is meant").group(), "quota");
     assert_eq!(ask("").await.expect("whichever it is").group(), "quota");
     assert_eq!(not_let_in(ask("other").await), ("group".into(), "quota".into()));
+    assert_eq!(trio.peer("a").status().refusals, [], "it is no fault of the group");
     for (as_, group) in [("", ""), ("a b", ""), ("alice", "no group")] {
         let error = Client::connect(trio.network.at("desk"), "a", as_, group).await;
         assert!(matches!(error, Err(AdminError::Name { .. })), "{error:?}");

@@ -28,9 +28,15 @@ impl Handshake<'_> {
     pub(super) async fn let_ask(mut self, hello: Hello) -> Result<Agreed, HandshakeError> {
         let role = match self.role(&hello).await {
             Ok(role) => role,
-            Err(difference) => return Err(self.turn_down(difference).await),
+            Err(difference) => {
+                self.keep_unwanted(&difference);
+                return Err(self.turn_down(difference).await);
+            }
         };
         if let Some(difference) = self.objection(&hello) {
+            if difference.field == LANE {
+                self.keep_unwanted(&difference);
+            }
             return Err(self.turn_down(difference).await);
         }
         let settled = self.admitted.as_mut().map_or(Ok(()), |place| place.settle_admin(role));
@@ -93,21 +99,26 @@ impl Handshake<'_> {
         (!is_meant).then(|| Difference::new("group", group, &hello.group))
     }
 
-    /// Keeps why for the status, by the host, for whoever it is has no name here; says why, and
-    /// closes.
-    async fn turn_down(&mut self, difference: Difference) -> HandshakeError {
+    /// Keeps for the status that somebody has asked who may not, by the host, for whoever it is has
+    /// no name here. That a tool has another group in mind, or is older, is its own concern.
+    fn keep_unwanted(&self, difference: &Difference) {
         let Difference { field, ours, theirs } = difference;
-        let [ours, theirs] = [ours, theirs].map(|text| printable(&text));
         let address = self.stream.peer_address.clone();
         self.shared.refused_stranger(Refusal {
             peer: host(&address).to_owned(),
             address,
             field: field.clone(),
-            ours: ours.clone(),
-            theirs: theirs.clone(),
+            ours: printable(ours),
+            theirs: printable(theirs),
             at_ms: self.shared.clock.wall_ms(),
             by: RefusedBy::Us,
         });
+    }
+
+    /// Says why, and closes.
+    async fn turn_down(&mut self, difference: Difference) -> HandshakeError {
+        let Difference { field, ours, theirs } = difference;
+        let [ours, theirs] = [ours, theirs].map(|text| printable(&text));
         let refuse = Refuse { field: field.clone(), ours: ours.clone(), theirs: theirs.clone() };
         self.part(refuse).await;
         HandshakeError::Refused { field, ours, theirs }
