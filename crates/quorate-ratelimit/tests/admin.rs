@@ -99,10 +99,8 @@ async fn units_are_taken_looked_at_and_given_back() {
     let reset = json!({ "ask": "limits.reset", "limit": "api", "key": "k" });
     assert_eq!(desk.ask(reset).await["remaining"], 10);
     assert_eq!(desk.ask(peek).await["used"], 0);
-    // Which key it was is nobody's business.
-    let told =
-        ["alice: limits.ask of api", "alice: limits.ask of api", "alice: limits.reset of api"];
-    assert_eq!(desk.acts(), told);
+    // Which key it was is nobody's business, and units are taken by any caller.
+    assert_eq!(desk.acts(), ["alice: limits.reset of api"]);
 }
 
 #[tokio::test(start_paused = true)]

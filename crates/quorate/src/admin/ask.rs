@@ -85,6 +85,9 @@ pub enum Access {
         /// nothing that only an admin is to see, such as keys.
         what: String,
     },
+    /// An admin: it counts, like the call of any caller of the peer's. Told nowhere, for there may
+    /// be many of them.
+    Call,
     /// A viewer, or an admin: it changes nothing.
     Look,
 }

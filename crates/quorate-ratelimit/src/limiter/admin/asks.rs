@@ -54,8 +54,8 @@ impl LimitsAsk {
             Self::Get | Self::Peek(_) | Self::Explain(_) | Self::Top(_) | Self::Stats => {
                 Access::Look
             }
+            Self::Ask(_) => Access::Call,
             // Of which key is nobody's business.
-            Self::Ask(Amount { limit, .. }) => Access::act(format!("limits.ask of {limit}")),
             Self::Reset(Reset { limit, .. }) => Access::act(format!("limits.reset of {limit}")),
             Self::Put(_) => Access::act("limits.put"),
         }
