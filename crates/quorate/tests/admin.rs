@@ -9,7 +9,7 @@ use quorate::transport::InProcess;
 use quorate::{Event, Peer, PeerRole};
 use serde_json::{Value, json};
 use support::{LONG, NAMES, Trio, builder, events, until};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -132,6 +132,45 @@ async fn a_call_ends_at_the_peers_deadline_and_says_that_nothing_was_done() {
     let mut client = open(&trio.network, "a").await;
     let refusal = refused(client.ask(&Ask::Forget { peer: "b".into() }).await);
     assert_eq!((&*refusal.error, refusal.effect), ("no_primary", Effect::None));
+}
+
+/// A command that had ended with "may be done or not" was carried out half a minute later, when
+/// there was a primary again: a member left for good, of which nobody thought any more.
+#[tokio::test(start_paused = true)]
+async fn what_nobody_waits_for_any_more_is_not_done_when_a_primary_is_back() {
+    let mut trio = Trio::start(|builder| builder).await;
+    for name in ["b", "c"] {
+        trio.crash(name).await;
+    }
+    until(trio.peer("a"), |status| status.primary.is_none()).await;
+    for ask in [
+        json!({ "ask": "leave" }),
+        json!({ "ask": "forget", "peer": "b" }),
+        json!({ "ask": "monitor", "size": 3 }),
+        json!({ "ask": "switch", "to": "c" }),
+    ] {
+        let mut client = open(&trio.network, "a").await;
+        let asked = timeout(2 * SECOND, client.ask_json(&ask)).await;
+        assert!(asked.is_err(), "{ask}: nobody is there who could");
+    }
+    assert_eq!(acts(trio.peer("a")).len(), 4, "it was told what to do");
+    let mut back = Vec::new();
+    for name in ["b", "c"] {
+        back.push(trio.start_one(name).await.expect("its address is free"));
+    }
+    let status = until(trio.peer("a"), |status| status.primary.is_some()).await;
+    let primary = status.primary;
+    sleep(LONG).await;
+    let status = trio.peer("a").status();
+    assert_eq!((status.size, status.primary), (3, primary));
+    assert!(status.members.iter().all(|member| member.is_counted), "{:?}", status.members);
+    assert_eq!(status.monitor.expect("it knows members").revision, 0);
+    assert!(
+        !events(trio.peer("a")).iter().any(|event| matches!(
+            event,
+            Event::MemberRemoved { .. } | Event::MonitorChanged { .. }
+        ))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -313,7 +352,7 @@ async fn an_answer_that_is_not_waited_for_is_not_taken_for_the_next() {
     let mut client = open(&trio.network, "a").await;
     {
         let ask = Ask::Events { since: newest, wait_ms: 1_000 };
-        let asked = tokio::time::timeout(Duration::from_millis(10), client.ask(&ask)).await;
+        let asked = timeout(Duration::from_millis(10), client.ask(&ask)).await;
         assert!(asked.is_err(), "nothing has happened");
     }
     sleep(2 * SECOND).await;

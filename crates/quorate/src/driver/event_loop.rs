@@ -171,6 +171,10 @@ impl EventLoop {
                 }
             };
             self.shared.turns.begin(self.shared.clock.time());
+            // Before what has come may have it carried out.
+            for request in self.requests.abandoned() {
+                self.input(Input::Withdraw { request });
+            }
             self.follow_links();
             match woken {
                 Woken::Messages => {

@@ -332,7 +332,8 @@ impl Peer {
     ///
     /// # Cancel safety
     ///
-    /// A switch that was begun goes on when the future is dropped.
+    /// When the future is dropped a switch that the primary has been asked for goes on; one that it
+    /// has not is not asked for any more.
     pub async fn switch_primary(&self, to: impl Into<PeerName>) -> Result<(), SwitchError> {
         self.handle.shared.switch(Some(to.into())).await.map(drop)
     }
@@ -350,7 +351,8 @@ impl Peer {
     ///
     /// # Cancel safety
     ///
-    /// What was begun goes on when the future is dropped.
+    /// When the future is dropped, what the primary has been asked for goes on; what it has not is
+    /// not asked for any more.
     pub async fn leave(&self) -> Result<(), RemoveError> {
         self.handle.shared.leave().await
     }
@@ -384,7 +386,8 @@ impl Peer {
     ///
     /// # Cancel safety
     ///
-    /// What was begun goes on when the future is dropped.
+    /// When the future is dropped, what the primary has been asked for goes on; what it has not is
+    /// not asked for any more.
     pub async fn forget(&self, peer: impl Into<PeerName>) -> Result<(), RemoveError> {
         self.handle.shared.forget(peer.into()).await
     }
@@ -401,7 +404,8 @@ impl Peer {
     ///
     /// # Cancel safety
     ///
-    /// What was begun goes on when the future is dropped.
+    /// When the future is dropped, what the primary has been asked for goes on; what it has not is
+    /// not asked for any more.
     ///
     /// # Examples
     ///
@@ -438,7 +442,8 @@ impl Peer {
     ///
     /// # Cancel safety
     ///
-    /// What was begun goes on when the future is dropped.
+    /// When the future is dropped, what the primary has been asked for goes on; what it has not is
+    /// not asked for any more.
     pub async fn change_policy(&self, change: impl Into<Bytes>) -> Result<u64, PolicyError> {
         self.handle.shared.change_policy(change.into()).await
     }
@@ -538,7 +543,8 @@ impl Peer {
     ///
     /// # Cancel safety
     ///
-    /// What was begun goes on when the future is dropped.
+    /// When the future is dropped, what the primary has been asked for goes on; what it has not is
+    /// not asked for any more.
     ///
     /// # Examples
     ///

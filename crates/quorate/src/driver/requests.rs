@@ -27,6 +27,17 @@ impl Requests {
         self.last += 1;
         self.last
     }
+
+    /// Forgets requests whose callers have given up; returns their numbers.
+    pub(super) fn abandoned(&mut self) -> Vec<u64> {
+        let mut gone = Vec::new();
+        self.switches.forget_abandoned(&mut gone);
+        self.removals.forget_abandoned(&mut gone);
+        self.policy_changes.forget_abandoned(&mut gone);
+        self.arrangements.forget_abandoned(&mut gone);
+        self.forces.forget_abandoned(&mut gone);
+        gone
+    }
 }
 
 /// Callers that wait for requests of one kind.
@@ -43,6 +54,16 @@ impl<T, E> Pending<T, E> {
     /// Keeps a caller until its request is answered.
     pub(super) fn add(&mut self, request: u64, reply: oneshot::Sender<Result<T, E>>) {
         self.0.insert(request, reply);
+    }
+
+    fn forget_abandoned(&mut self, gone: &mut Vec<u64>) {
+        self.0.retain(|number, reply| {
+            let is_abandoned = reply.is_closed();
+            if is_abandoned {
+                gone.push(*number);
+            }
+            !is_abandoned
+        });
     }
 
     /// Answers the caller of a request.

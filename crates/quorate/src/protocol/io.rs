@@ -154,6 +154,11 @@ pub enum Input {
         /// Those members.
         gone: BTreeSet<PeerName>,
     },
+    /// Nobody waits for a request any more: it is asked for no more.
+    Withdraw {
+        /// The number of the request.
+        request: u64,
+    },
     /// Another peer, which is sure to be who it says, has refused this one as no member.
     RefusedAsStranger {
         /// Who has.

@@ -214,6 +214,7 @@ impl Machine {
             Input::RefusedAsStranger { by, standing } => {
                 self.on_refused_as_stranger(by, &standing);
             }
+            Input::Withdraw { request } => self.withdraw(request),
             Input::Overtaken { by } => self.on_overtaken(&by),
             Input::HolderMet { position } => self.on_holder_met(position),
             Input::Met { peer, refused_for } => self.on_met(&peer, refused_for),

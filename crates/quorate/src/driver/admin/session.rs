@@ -54,6 +54,12 @@ pub(in crate::driver) async fn serve(desk: Desk, agreed: Agreed, role: Role) {
     tracing::debug!(target: ADMIN, %peer, %by, %address, %error, "an admin connection has ended");
 }
 
+/// The end of an act that nobody waited for until it ended.
+fn given_up() -> Refused {
+    let detail = "nobody waits for it any more: what the primary has been asked for may be done";
+    Refused::new("given_up", detail).unknown()
+}
+
 struct Session {
     desk: Desk,
     stream: Stream,
@@ -106,7 +112,8 @@ impl Session {
         Ok(sent.map_err(|_| Ended::NotTaken)??)
     }
 
-    /// Answers a document. A look ends when nobody waits for it any more; an act does not.
+    /// Answers a document, as long as somebody waits for that: an act that the primary has not been
+    /// asked for by then is not done later, when nobody expects it any more.
     async fn answer(&mut self, document: &[u8]) -> Result<Answer, Ended> {
         let (understood, access) = match self.desk.understand(document) {
             Ok(understood) => understood,
@@ -121,21 +128,31 @@ impl Session {
         // Not borrowed from what reads meanwhile.
         let desk = self.desk.clone();
         let carried_out = desk.carry_out(understood);
-        let result = match access {
-            Access::Act { what } => {
-                let what = shortened(&printable(&what), MAX_WHAT);
-                self.tell(&what);
-                let result = carried_out.await;
-                self.tell_end(&what, &result);
-                result
-            }
-            Access::Look => tokio::select! {
-                // Whatever is not known of it, nothing was changed.
-                result = carried_out => result.map_err(Refused::without_effect),
-                ended = self.ends() => return Err(ended),
-            },
+        let what = match &access {
+            Access::Act { what } => Some(shortened(&printable(what), MAX_WHAT)),
+            Access::Call | Access::Look => None,
         };
-        Ok(result.into())
+        if let Some(what) = &what {
+            self.tell(what);
+        }
+        let result = tokio::select! {
+            result = carried_out => result,
+            ended = self.ends() => {
+                if let Some(what) = &what {
+                    self.tell_end(what, &Err(given_up()));
+                }
+                return Err(ended);
+            }
+        };
+        if let Some(what) = &what {
+            self.tell_end(what, &result);
+        }
+        Ok(match access {
+            // Whatever is not known of it, nothing was changed.
+            Access::Look => result.map_err(Refused::without_effect),
+            _ => result,
+        }
+        .into())
     }
 
     /// Waits until the other end has gone.

@@ -232,6 +232,11 @@ impl Machine {
         Some(self.requests.remove(index))
     }
 
+    /// Asks no more for what nobody waits for. What the primary has heard of may be done.
+    pub(in crate::protocol) fn withdraw(&mut self, number: u64) {
+        self.take_request(number);
+    }
+
     fn give_up(&mut self, number: u64) {
         let Some(request) = self.take_request(number) else { return };
         let was_asked = request.asked.is_some();
