@@ -144,6 +144,9 @@ pub(crate) struct Checking {
     /// Warns of a member that is so many cuts behind.
     #[arg(long, value_name = "CUTS", default_value_t = 1000)]
     pub(crate) lag_warning: u64,
+    /// Warns if fewer members than this may fail. Default: 1 of three members and more, else 0.
+    #[arg(long, value_name = "N")]
+    pub(crate) min_spare: Option<u64>,
     /// What it is if nobody was reached.
     #[arg(long, value_name = "STATE", default_value = "unknown")]
     pub(crate) unreachable: Unreachable,

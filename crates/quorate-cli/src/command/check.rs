@@ -7,8 +7,8 @@ use crate::command::Run;
 use crate::exit::{Exit, Failure};
 use crate::group::Survey;
 use crate::report::finding::{Finding, Severity};
-use crate::report::health::Thresholds;
-use crate::report::status::Status;
+use crate::report::health::{Seen, Thresholds};
+use crate::text::units::counted;
 
 /// Findings that fit into the line.
 const MAX_IN_LINE: usize = 4;
@@ -71,13 +71,15 @@ pub(crate) fn checked(survey: &Survey, checking: &Checking, now_ms: u64) -> (Sta
         fill_warning: checking.fill_warning,
         fill_critical: checking.fill_critical,
         lag_warning: checking.lag_warning,
+        min_spare: checking.min_spare,
     };
     let statuses = survey.statuses();
-    let findings = survey.seen(&statuses, now_ms, thresholds).findings();
+    let seen = survey.seen(&statuses, now_ms, thresholds);
+    let findings = seen.findings();
     let state = State::of(&findings);
-    let best = &survey.best().status;
-    let summary = summary(best, &findings);
-    let numbers = Numbers::of(best, &statuses, now_ms);
+    let best = seen.best;
+    let summary = summary(&seen, &findings);
+    let numbers = Numbers::of(&seen);
     let line = format!(
         "{}: group {}: {summary} | {}",
         state.word().to_uppercase(),
@@ -115,14 +117,13 @@ fn unchecked(failure: &Failure, checking: &Checking) -> (State, String, Value) {
     (state, line.replace(['\n', '|'], " "), document)
 }
 
-fn summary(best: &Status, findings: &[Finding]) -> String {
+fn summary(seen: &Seen<'_>, findings: &[Finding]) -> String {
     let is_told = |finding: &&Finding| finding.severity > Severity::Notice;
     let told: Vec<&str> = findings.iter().filter(is_told).map(|finding| &*finding.text).collect();
     let summary = match &told[..] {
         [] => {
-            let primary = best.primary.as_deref().unwrap_or("nobody");
-            let size = best.members.len();
-            format!("{primary} decides, {size} members, {} more may fail", best.spare())
+            let size = counted(seen.best.members.len() as u64, "member");
+            format!("{} decides, {size}, {} more may fail", seen.primary_told(), seen.best.spare())
         }
         told if told.len() > MAX_IN_LINE => {
             let more = told.len() - MAX_IN_LINE;
@@ -147,7 +148,8 @@ struct Numbers {
 }
 
 impl Numbers {
-    fn of(best: &Status, all: &[&Status], now_ms: u64) -> Self {
+    fn of(seen: &Seen<'_>) -> Self {
+        let Seen { best, all, now_ms, .. } = *seen;
         const DAY_MS: u64 = 24 * 60 * 60 * 1000;
         let own = all.iter().filter_map(|status| status.certificate.as_ref());
         let shown = best.others.iter().filter_map(|other| other.certificate.as_ref());
@@ -155,7 +157,7 @@ impl Numbers {
         Self {
             members: best.members.len() as u64,
             here: best.members.iter().filter(|member| best.is_here(member)).count() as u64,
-            spare: if best.has_primary() { best.spare() } else { 0 },
+            spare: if seen.decider().is_some() { best.spare() } else { 0 },
             unacknowledged_units: best.unacknowledged_units.unwrap_or_default(),
             fill: all.iter().filter_map(|status| status.fill_percent()).max().unwrap_or_default(),
             certificate_days: first.map(|end| end.saturating_sub(now_ms) / DAY_MS),

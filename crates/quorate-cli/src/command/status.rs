@@ -7,7 +7,7 @@ use crate::command::Run;
 use crate::exit::{Exit, Failure};
 use crate::group::Survey;
 use crate::report::finding::{Finding, Severity};
-use crate::report::health::{Health, Thresholds};
+use crate::report::health::{Health, Seen, Thresholds};
 use crate::report::members;
 use crate::report::status::Status;
 use crate::text::style::{Paint, Style};
@@ -43,14 +43,15 @@ pub(crate) async fn run(run: &mut Run<'_>, watching: &Watching) -> Result<Exit, 
 fn show(run: &mut Run<'_>, survey: &Survey) -> Exit {
     let statuses = survey.statuses();
     let now_ms = (run.now_ms)();
-    let findings = survey.seen(&statuses, now_ms, Thresholds::default()).findings();
+    let seen = survey.seen(&statuses, now_ms, Thresholds::default());
+    let findings = seen.findings();
     let health = Health::of(&findings);
     if run.manner.json {
         run.output.json(&document(survey, &findings, health));
     } else {
         let style = run.output.style;
         let best = &survey.best().status;
-        run.output.lines(heading(best, health, style));
+        run.output.lines(heading(&seen, health, style));
         run.output.text("");
         run.output.lines(members::table(best, &statuses, now_ms).without_empty().lines(style));
         if !findings.is_empty() {
@@ -90,7 +91,8 @@ fn document(survey: &Survey, findings: &[Finding], health: Health) -> Value {
 }
 
 /// What is said of the group as a whole.
-fn heading(best: &Status, health: Health, style: Style) -> Vec<String> {
+fn heading(seen: &Seen<'_>, health: Health, style: Style) -> Vec<String> {
+    let best = seen.best;
     let (paint, word) = match health {
         Health::Healthy => (Paint::Good, "healthy"),
         Health::Degraded => (Paint::Warning, "degraded"),
@@ -106,19 +108,11 @@ fn heading(best: &Status, health: Health, style: Style) -> Vec<String> {
         lines.push(format!("{name}{said}"));
     };
     let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |it| it.to_string());
-    line("primary", best.primary.clone().unwrap_or_else(|| "nobody".to_owned()));
+    line("primary", seen.primary_told());
     let (generation, term) = (number(best.generation), number(best.term));
     let id = best.group_id.as_ref().map(|id| format!(", group id {id}")).unwrap_or_default();
     line("reign", format!("generation {generation}, term {term}{id}"));
-    let size = counted(best.members.len() as u64, "member");
-    line(
-        "members",
-        match best.spare() {
-            _ if !best.has_primary() => format!("{size}; a majority is not here"),
-            0 => format!("{size}; none may fail"),
-            spare => format!("{size}; {spare} more may fail"),
-        },
-    );
+    line("members", seen.size_told(";"));
     let guests = members::guests(best) as u64;
     if guests > 0 {
         line("others", format!("{} connected that are no members", count(guests)));

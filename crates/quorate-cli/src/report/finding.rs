@@ -28,6 +28,7 @@ impl Severity {
 pub(crate) enum Code {
     Behind,
     CertificateEnds,
+    CountedOut,
     LimitsDiffer,
     MemberDown,
     MemberStale,
@@ -52,6 +53,7 @@ impl Code {
     pub(crate) const ALL: [Self; Self::Unanswered as usize + 1] = [
         Self::Behind,
         Self::CertificateEnds,
+        Self::CountedOut,
         Self::LimitsDiffer,
         Self::MemberDown,
         Self::MemberStale,
@@ -77,6 +79,7 @@ impl Code {
         match self {
             Self::Behind => "behind",
             Self::CertificateEnds => "certificate_ends",
+            Self::CountedOut => "counted_out",
             Self::LimitsDiffer => "limits_differ",
             Self::MemberDown => "member_down",
             Self::MemberStale => "member_stale",
@@ -101,7 +104,8 @@ impl Code {
     /// What ends in days, or is a matter of settings, only `check` and `top` warn of.
     pub(crate) fn is_degrading(self) -> bool {
         match self {
-            Self::MemberDown
+            Self::CountedOut
+            | Self::MemberDown
             | Self::MemberStale
             | Self::NoPrimary
             | Self::NoSpare

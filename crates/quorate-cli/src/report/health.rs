@@ -1,16 +1,16 @@
 //! What is wrong with a group, by what its peers say.
 
+mod primacy;
+mod strangers;
+
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::report::finding::{Code, Finding, Severity};
-use crate::report::peer::{Other, Refused};
-use crate::report::status::{Lost, Member, Status};
-use crate::text::units::{count, counted, millis, moment, span};
-
-/// Findings of one kind that are told one by one.
-const MAX_TOLD: usize = 5;
+use crate::report::peer::Other;
+use crate::report::status::{Member, Status};
+use crate::text::units::{counted, millis, span};
 
 /// From where on numbers are worth a warning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub(crate) struct Thresholds {
     pub(crate) fill_critical: u64,
     /// Cuts that a member is behind the primary.
     pub(crate) lag_warning: u64,
+    /// Members that are to be able to fail at least; `None` if one is enough, of three and more.
+    pub(crate) min_spare: Option<u64>,
 }
 
 impl Default for Thresholds {
@@ -33,6 +35,7 @@ impl Default for Thresholds {
             fill_warning: 80,
             fill_critical: 95,
             lag_warning: 1000,
+            min_spare: None,
         }
     }
 }
@@ -83,6 +86,7 @@ impl Seen<'_> {
     pub(crate) fn findings(&self) -> Vec<Finding> {
         let mut found = Vec::new();
         found.extend(self.primacy());
+        found.extend(self.counted_out());
         found.extend(self.missing_members());
         found.extend(self.stores());
         found.extend(self.members_in_trouble());
@@ -94,61 +98,6 @@ impl Seen<'_> {
         // In this order among those that matter as much.
         found.sort_by_key(|finding| Reverse(finding.severity));
         found
-    }
-
-    fn primacy(&self) -> Vec<Finding> {
-        let Status { members, .. } = self.best;
-        let deciding: BTreeSet<&str> =
-            self.all.iter().filter(|status| status.decides()).map(|it| &*it.name).collect();
-        let mut found = Vec::new();
-        if deciding.len() > 1 {
-            let names: Vec<_> = deciding.into_iter().collect();
-            let text = format!("{} decide at the same time", names.join(" and "));
-            found.push(
-                Finding::new(Severity::Critical, Code::TwoPrimaries, text)
-                    .advice("stop all of them but the one whose members reach each other"),
-            );
-        }
-        if !self.best.has_primary() {
-            found.push(self.no_primary());
-            return found;
-        }
-        // One or two have nothing to spare.
-        if members.len() >= 3 && self.best.spare() == 0 {
-            let here = members.iter().filter(|member| self.best.is_here(member)).count();
-            let text = format!("no member more may fail: {here} of {} are here", members.len());
-            found.push(
-                Finding::new(Severity::Warning, Code::NoSpare, text)
-                    .advice("bring the missing ones back, or have new peers join in their place"),
-            );
-        }
-        found
-    }
-
-    fn no_primary(&self) -> Finding {
-        let best = self.best;
-        let finding = |text: String| Finding::new(Severity::Critical, Code::NoPrimary, text);
-        if let Some(lost) = &best.lost {
-            // Of its own state, and of whether it could be forced, each peer speaks for itself.
-            let speaks = |status: &&&Status| Some(&status.name) == lost.best.as_ref();
-            let at_best = self.all.iter().find(speaks).and_then(|status| status.lost.as_ref());
-            return lost_quorum(lost, at_best);
-        }
-        if !best.waits_for.is_empty() {
-            let text = format!("nobody decides: {} are waited for", best.waits_for.join(", "));
-            return finding(text).advice(
-                "bring them back; if they are gone for good, quorate found forms the group without \
-                 them, and what only they hold is lost",
-            );
-        }
-        let down = best.members.iter().filter(|member| !best.is_here(member));
-        let down: Vec<&str> = down.map(|member| &*member.name).collect();
-        match &down[..] {
-            [] => finding("nobody decides: an election has not ended".to_owned())
-                .advice("wait for some seconds"),
-            _ => finding(format!("nobody decides: {} are missing", down.join(", ")))
-                .advice("bring them back"),
-        }
     }
 
     fn missing_members(&self) -> Vec<Finding> {
@@ -164,12 +113,16 @@ impl Seen<'_> {
             if member.is_stale || stale.contains(name) {
                 let silent = silent.unwrap_or_else(|| "long".to_owned());
                 let text = format!("{name} is stale: silent for {silent}");
-                let advice = format!(
-                    "bring it back or start another in its place; if it is gone for good: \
-                     quorate forget {name}"
-                );
                 let finding = Finding::new(Severity::Warning, Code::MemberStale, text);
-                return Some(finding.about(name).advice(advice));
+                let finding = finding.about(name);
+                // It takes a primary to forget anybody, and of what else helps is told there.
+                return Some(match self.decider() {
+                    None => finding,
+                    Some(_) => finding.advice(format!(
+                        "bring it back or start another in its place; if it is gone for good: \
+                         quorate forget {name}"
+                    )),
+                });
             }
             let other = other.filter(|other| other.is_linked == Some(false))?;
             let silent = || silent.map(|it| format!("silent for {it}"));
@@ -193,7 +146,12 @@ impl Seen<'_> {
                 continue;
             }
             if other.is_member == Some(false) {
-                let text = format!("{name} does not count yet: it is being brought up to date");
+                let text = match self.decider() {
+                    Some(_) => {
+                        format!("{name} does not count yet: it is being brought up to date")
+                    }
+                    None => format!("{name} does not count yet"),
+                };
                 found.push(about(Severity::Warning, Code::NotCounted, text));
             } else if let Some(text) = self.lag_of(other) {
                 found.push(about(Severity::Warning, Code::Behind, text));
@@ -215,7 +173,7 @@ impl Seen<'_> {
         let is_far = |lag: &u64| *lag >= self.thresholds.lag_warning;
         match other.lag.filter(is_far) {
             Some(lag) => Some(format!("{name} is {} behind", counted(lag, "cut"))),
-            None if other.is_current == Some(false) && self.best.has_primary() => {
+            None if other.is_current == Some(false) && self.decider().is_some() => {
                 Some(format!("{name} does not keep up with the primary"))
             }
             None => None,
@@ -278,25 +236,6 @@ impl Seen<'_> {
         ending.collect()
     }
 
-    fn refusals(&self) -> Vec<Finding> {
-        let mut told = BTreeSet::new();
-        let mut found = Vec::new();
-        for refusal in self.all.iter().flat_map(|status| &status.refusals) {
-            let is_new = told.insert((&refusal.peer, &refusal.field));
-            if is_new && told.len() <= MAX_TOLD {
-                let Refused { peer, field, ours, theirs } = refusal;
-                let text = format!("{peer} is refused: {field} is {theirs}, and {ours} here");
-                let finding = Finding::new(Severity::Warning, Code::Refused, text);
-                found.push(finding.about(peer));
-            }
-        }
-        if told.len() > MAX_TOLD {
-            let text = format!("{} more are refused", count((told.len() - MAX_TOLD) as u64));
-            found.push(Finding::new(Severity::Warning, Code::Refused, text));
-        }
-        found
-    }
-
     fn differences(&self) -> Vec<Finding> {
         let mut found = Vec::new();
         let is_encrypted = self.best.tls.as_deref().is_some_and(|tls| tls != "off");
@@ -357,27 +296,6 @@ impl Seen<'_> {
         });
         told.collect()
     }
-}
-
-fn lost_quorum(lost: &Lost, at_best: Option<&Lost>) -> Finding {
-    let Lost { waiting_for, best, .. } = lost;
-    let waiting = waiting_for.join(", ");
-    let as_of_ms = at_best.and_then(|lost| lost.as_of_ms);
-    let as_of = as_of_ms.map(|ms| format!(", as of {}", moment(ms))).unwrap_or_default();
-    let most = best.as_ref().map(|best| format!("; {best} has the most{as_of}"));
-    let advice = match (best, at_best.map(|lost| &lost.why_no_force)) {
-        (Some(best), Some(None)) => format!(
-            "bring one of them back; if they are gone for good: quorate force-primary {best} \
-             --gone {}",
-            waiting_for.join(",")
-        ),
-        (Some(best), Some(Some(why))) => {
-            format!("bring one of them back; force-primary {best} would be refused: {why}")
-        }
-        _ => "bring one of them back".to_owned(),
-    };
-    let text = format!("nobody decides: waits for {waiting}{}", most.unwrap_or_default());
-    Finding::new(Severity::Critical, Code::NoPrimary, text).advice(advice)
 }
 
 fn storage_failed(name: &str, error: Option<&String>) -> Finding {

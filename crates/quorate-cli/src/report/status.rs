@@ -120,9 +120,14 @@ impl Status {
         self.role == "primary" && self.has_quorum
     }
 
+    /// Returns true if the group has counted this peer out.
+    pub(crate) fn is_removed(&self) -> bool {
+        self.role == "removed"
+    }
+
     /// Returns true if, as this peer sees it, somebody decides for the group.
     pub(crate) fn has_primary(&self) -> bool {
-        self.primary.is_some() && self.has_quorum
+        self.primary.is_some() && self.has_quorum && !self.is_removed()
     }
 
     pub(crate) fn member(&self, name: &str) -> Option<&Member> {

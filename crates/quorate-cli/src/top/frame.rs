@@ -58,6 +58,11 @@ pub(crate) struct LimitRow {
 pub(crate) struct Frame {
     pub(crate) now_ms: u64,
     pub(crate) best: Status,
+    /// Who decides, if anybody does.
+    pub(crate) decider: Option<String>,
+    /// The same in words, and the members.
+    pub(crate) primary_told: String,
+    pub(crate) size_told: String,
     pub(crate) health: Health,
     pub(crate) findings: Vec<Finding>,
     pub(crate) members: Table,
@@ -82,15 +87,21 @@ impl Frame {
     pub(crate) fn new(sample: &Sample, before: Option<&Before>, now_ms: u64) -> Self {
         let survey = &sample.survey;
         let statuses = survey.statuses();
-        let findings = survey.seen(&statuses, now_ms, Thresholds::default()).findings();
-        let best = survey.best().status.clone();
+        let seen = survey.seen(&statuses, now_ms, Thresholds::default());
+        let findings = seen.findings();
+        let best = seen.best.clone();
+        let decider = seen.decider().map(str::to_owned);
+        let reign = sample.reign.as_ref().filter(|_| decider.is_some());
         let times = times(sample, before);
         Self {
             now_ms,
             health: Health::of(&findings),
             findings,
             members: members::table(&best, &statuses, now_ms).without_empty(),
-            primary_since_ms: sample.reign.as_ref().map(|reign| reign.since_ms),
+            primary_since_ms: reign.map(|reign| reign.since_ms),
+            primary_told: seen.primary_told(),
+            size_told: seen.size_told(","),
+            decider,
             rates: before.map(|before| rates(sample, before, |counted| Some(counted.totals))),
             p50_us: times.percentile(50),
             p99_us: times.percentile(99),
@@ -123,11 +134,11 @@ impl Frame {
             "group_id": best.group_id,
             "generation": best.generation,
             "term": best.term,
-            "primary": best.primary,
+            "primary": self.decider,
             "primary_for_ms": self.reign_ms(),
-            "quorum": best.has_quorum,
+            "quorum": self.decider.is_some(),
             "members": best.members.len(),
-            "spare": best.spare(),
+            "spare": self.decider.as_ref().map_or(0, |_| best.spare()),
             "forwarded_p50_us": self.p50_us,
             "forwarded_p99_us": self.p99_us,
             "at_risk_units": best.unacknowledged_units,

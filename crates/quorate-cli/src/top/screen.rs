@@ -114,13 +114,6 @@ fn header(frame: &Frame, view: &View) -> Vec<Line<'static>> {
         title.push(view.span(Paint::Warning, "  paused"));
     }
     let reign = frame.reign_ms().map(|ms| format!(" for {}", span(ms))).unwrap_or_default();
-    let primary = best.primary.clone().unwrap_or_else(|| "nobody".to_owned());
-    let size = counted(best.members.len() as u64, "member");
-    let quorum = match best.spare() {
-        _ if !best.has_primary() => "no majority".to_owned(),
-        0 => "none may fail".to_owned(),
-        spare => format!("{spare} more may fail"),
-    };
     let risk = best.unacknowledged_units.filter(|_| best.decides());
     let risk = risk.map(|units| format!("   a failover would lose {}", counted(units, "unit")));
     let rates =
@@ -130,7 +123,9 @@ fn header(frame: &Frame, view: &View) -> Vec<Line<'static>> {
     vec![
         Line::from(title),
         Line::from(format!(
-            "primary {primary}{reign}   {size}, {quorum}{}",
+            "primary {}{reign}   {}{}",
+            frame.primary_told,
+            frame.size_told,
             risk.unwrap_or_default()
         )),
         Line::from(format!(

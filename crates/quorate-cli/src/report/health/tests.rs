@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::door::paper::{healthy, member, of_replica, replica};
 
-const NOW_MS: u64 = 1_796_043_845_123;
+pub(super) const NOW_MS: u64 = 1_796_043_845_123;
 const HOUR_MS: u64 = 60 * 60 * 1000;
 
 /// What is found where these peers answer, of which the first speaks for the group.
-fn found(documents: &[Value]) -> Vec<Finding> {
+pub(super) fn found(documents: &[Value]) -> Vec<Finding> {
     let statuses: Vec<Status> = documents.iter().map(Status::read).collect();
     let all: Vec<&Status> = statuses.iter().collect();
     let seen = Seen {
@@ -22,7 +22,7 @@ fn found(documents: &[Value]) -> Vec<Finding> {
     seen.findings()
 }
 
-fn told(findings: &[Finding]) -> Vec<(Severity, &str)> {
+pub(super) fn told(findings: &[Finding]) -> Vec<(Severity, &str)> {
     findings.iter().map(|finding| (finding.severity, &*finding.text)).collect()
 }
 
@@ -47,24 +47,6 @@ fn nothing_is_wrong_with_a_healthy_group_of_an_older_version() {
 }
 
 #[test]
-fn with_one_of_three_dead_a_group_is_degraded() {
-    let mut status = healthy();
-    status["spare"] = json!(0);
-    status["peers"][1]["link"] = json!("down");
-    status["peers"][1]["link_error"] = json!({"detail": "127.0.0.1:3 refuses connections"});
-    let findings = found(&[status.clone()]);
-    let expected = [
-        (Severity::Warning, "no member more may fail: 2 of 3 are here"),
-        (Severity::Warning, "c is not connected: 127.0.0.1:3 refuses connections"),
-    ];
-    assert_eq!(told(&findings), expected);
-    assert_eq!(Health::of(&findings), Health::Degraded);
-    // What is not said is counted.
-    status.as_object_mut().expect("an object").remove("spare");
-    assert_eq!(told(&found(&[status])), expected);
-}
-
-#[test]
 fn a_stale_member_is_told_with_what_to_do() {
     let mut status = healthy();
     status["members"][2]["is_stale"] = json!(true);
@@ -76,61 +58,28 @@ fn a_stale_member_is_told_with_what_to_do() {
     assert_eq!(Health::of(&findings), Health::Degraded);
 }
 
+/// What is told of a group without a primary is what the two that are here say of the third.
+/// It takes a primary to forget anybody.
+/// A removed peer and a member refuse each other: told was that the member is refused.
 #[test]
-fn without_a_quorum_it_is_told_who_is_waited_for_and_what_would_help() {
+fn whoever_was_counted_out_is_told_so_and_what_to_do() {
+    let out = |peer: &str, ours: &str, theirs: &str| json!([{"peer": peer, "field": "member", "ours": ours, "theirs": theirs}]);
+    let why = "b was removed from the group: it may join as a new one";
+    let mut removed = of_replica("b");
+    removed["role"] = json!("removed");
+    removed["refusals"] = out("a", "b", why);
     let mut status = healthy();
-    status["role"] = json!("replica");
-    status["primary"] = Value::Null;
-    status["quorum"] = json!(false);
-    status["lost"] = json!({
-        "waiting_for": ["b", "c"], "best": "a", "as_of_ms": NOW_MS, "would_force": null,
-    });
-    let findings = found(&[status.clone()]);
-    assert_eq!(findings[0].code, Code::NoPrimary);
-    assert_eq!(
-        findings[0].text,
-        "nobody decides: waits for b, c; a has the most, as of 2026-11-30T13:04:05.123Z"
-    );
-    let advice = findings[0].advice.clone().expect("there is something to do");
-    assert!(advice.contains("quorate force-primary a --gone b,c"), "{advice}");
-    assert_eq!(Health::of(&findings), Health::NoPrimary);
-
-    // Each speaks for its own state.
-    let mut other = of_replica("b");
-    other["lost"] = json!({"best": "b", "as_of_ms": 0, "would_force": "it holds no data"});
-    assert_eq!(found(&[status.clone(), other])[0], findings[0]);
-    let mut elsewhere = status.clone();
-    elsewhere["lost"]["best"] = json!("b");
-    assert_eq!(found(&[elsewhere])[0].advice.as_deref(), Some("bring one of them back"));
-
-    status["lost"]["would_force"] = json!("b is alive: a sees it");
-    let advice = found(&[status.clone()])[0].advice.clone().expect("there is something to do");
-    assert!(advice.contains("would be refused: b is alive"), "{advice}");
-    // An older peer says nothing of it.
-    status["lost"] = Value::Null;
-    for peer in status["peers"].as_array_mut().expect("a list") {
-        peer["link"] = json!("down");
+    status["members"] = json!([member("a", 1), member("c", 3)]);
+    status["peers"] = json!([replica("c", 3)]);
+    status["refusals"] = out("b", why, "b");
+    for documents in [vec![status.clone(), removed], vec![status]] {
+        let findings = found(&documents);
+        let counted_out = (Severity::Warning, "b was counted out of the group");
+        assert_eq!(told(&findings), [counted_out]);
+        assert_eq!(findings[0].code, Code::CountedOut);
+        let advice = findings[0].advice.as_ref().expect("there is something to do");
+        assert!(advice.contains("--set-aside --join"), "{advice}");
     }
-    assert_eq!(found(&[status])[0].text, "nobody decides: b, c are missing");
-}
-
-#[test]
-fn two_that_decide_at_once_are_worse_than_anything_else() {
-    let mut other = of_replica("b");
-    other["role"] = json!("primary");
-    other["primary"] = json!("b");
-    let findings = found(&[healthy(), other]);
-    assert_eq!(told(&findings)[0], (Severity::Critical, "a and b decide at the same time"));
-    assert_eq!(Health::of(&findings), Health::Degraded);
-}
-
-#[test]
-fn one_or_two_members_have_nothing_to_spare() {
-    let mut status = healthy();
-    status["members"] = json!([member("a", 1), member("b", 2)]);
-    status["peers"] = json!([replica("b", 2)]);
-    status["spare"] = json!(0);
-    assert_eq!(told(&found(&[status])), []);
 }
 
 #[test]
@@ -252,6 +201,7 @@ fn a_monitor_that_does_nothing_is_a_notice() {
     assert_eq!(Health::of(&findings), Health::Healthy);
 }
 
+/// For as long as a failure takes to be agreed on the others go on naming the primary that died.
 /// A status may come from a peer of any version, or from whoever answers at that port.
 #[test]
 fn a_document_that_is_no_status_is_a_group_without_a_primary() {
