@@ -115,6 +115,18 @@ pub(crate) enum Command {
     },
 }
 
+impl Command {
+    /// Returns true if it looks again and again, and each look has its time.
+    pub(crate) fn goes_on(&self) -> bool {
+        match self {
+            Self::Status(watching) => watching.watch,
+            Self::Events(reading) => reading.follow,
+            Self::Top(_) => true,
+            _ => false,
+        }
+    }
+}
+
 /// What `status` takes.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Watching {

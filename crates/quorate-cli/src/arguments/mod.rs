@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Where the group is")]
 pub(crate) struct Place {
-    /// Addresses of peers, asked in this order until one answers.
+    /// Addresses of peers, at which it is asked who the others are.
     #[arg(
         long = "peer",
         value_name = "HOST:PORT,..",
@@ -97,7 +97,7 @@ pub(crate) struct Manner {
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
-    /// How long to wait for an answer: 500ms, 10s, 5m.
+    /// How long it may take, or each look of what looks again and again: 500ms, 10s, 5m.
     #[arg(
         long,
         value_name = "TIME",

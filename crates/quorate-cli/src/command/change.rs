@@ -13,9 +13,8 @@ use crate::report::document::Document;
 ///
 /// If it does not.
 pub(crate) async fn switch(run: &mut Run<'_>, name: &str) -> Result<Exit, Failure> {
-    let patience = run.group()?.patience();
-    let mut reached = run.group()?.first().await?;
-    let answer = reached.act(json!({"ask": "switch", "to": name}), patience).await?;
+    let mut reached = run.group()?.any().await?;
+    let answer = reached.act(json!({"ask": "switch", "to": name}), run.patience()?).await?;
     run.tell(&reached, &answer, || format!("{name} is primary"));
     Ok(Exit::Done)
 }
@@ -26,14 +25,13 @@ pub(crate) async fn switch(run: &mut Run<'_>, name: &str) -> Result<Exit, Failur
 ///
 /// If it does not, or that is not meant.
 pub(crate) async fn leave(run: &mut Run<'_>, name: &str) -> Result<Exit, Failure> {
-    let patience = run.group()?.patience();
     let mut reached = run.group()?.find(name).await?;
     let left = reached.status.members.len().saturating_sub(1);
     let group = reached.status.group.clone();
     run.consent(&format!(
         "{name} leaves group {group} for good: majorities are of {left} members then."
     ))?;
-    let answer = reached.act(json!({"ask": "leave"}), patience).await?;
+    let answer = reached.act(json!({"ask": "leave"}), run.patience()?).await?;
     run.tell(&reached, &answer, || format!("{name} has left{}", members(&answer)));
     Ok(Exit::Done)
 }
@@ -44,8 +42,7 @@ pub(crate) async fn leave(run: &mut Run<'_>, name: &str) -> Result<Exit, Failure
 ///
 /// If it is not counted out, or that is not meant.
 pub(crate) async fn forget(run: &mut Run<'_>, name: &str) -> Result<Exit, Failure> {
-    let patience = run.group()?.patience();
-    let mut reached = run.group()?.first().await?;
+    let mut reached = run.group()?.any().await?;
     let group = reached.status.group.clone();
     let link = reached.status.other(name).and_then(|other| other.is_linked);
     let still = match link {
@@ -56,7 +53,7 @@ pub(crate) async fn forget(run: &mut Run<'_>, name: &str) -> Result<Exit, Failur
         "{name} is counted out of group {group} for good: if it is not gone, it takes part in \
          nothing any more.{still}"
     ))?;
-    let answer = reached.act(json!({"ask": "forget", "peer": name}), patience).await?;
+    let answer = reached.act(json!({"ask": "forget", "peer": name}), run.patience()?).await?;
     run.tell(&reached, &answer, || format!("{name} is forgotten{}", members(&answer)));
     Ok(Exit::Done)
 }
@@ -67,9 +64,9 @@ pub(crate) async fn forget(run: &mut Run<'_>, name: &str) -> Result<Exit, Failur
 ///
 /// If it is not set.
 pub(crate) async fn priority(run: &mut Run<'_>, name: &str, priority: u8) -> Result<Exit, Failure> {
-    let patience = run.group()?.patience();
     let mut reached = run.group()?.find(name).await?;
-    let answer = reached.act(json!({"ask": "priority", "priority": priority}), patience).await?;
+    let answer =
+        reached.act(json!({"ask": "priority", "priority": priority}), run.patience()?).await?;
     run.tell(&reached, &answer, || match priority {
         0 => format!("{name} is not promoted any more"),
         _ => format!("{name} has priority {priority}"),
@@ -83,7 +80,6 @@ pub(crate) async fn priority(run: &mut Run<'_>, name: &str, priority: u8) -> Res
 ///
 /// If none of them does, or that is not meant.
 pub(crate) async fn found(run: &mut Run<'_>, at: &[String]) -> Result<Exit, Failure> {
-    let patience = run.group()?.patience();
     let survey = run.group()?.survey().await?;
     let unanswered = survey.unanswered.clone();
     let is_asked = |reached: &Reached| {
@@ -117,7 +113,7 @@ pub(crate) async fn found(run: &mut Run<'_>, at: &[String]) -> Result<Exit, Fail
     let mut answers = Vec::new();
     let mut failures = Vec::new();
     for reached in &mut asked {
-        match reached.act(json!({"ask": "found"}), patience).await {
+        match reached.act(json!({"ask": "found"}), run.patience()?).await {
             Ok(answer) => answers.push(json!({"peer": reached.status.name, "answer": answer})),
             Err(failure) => failures.push(failure),
         }

@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use tokio::time::Instant;
+
 use crate::command::Run;
 use crate::exit::{Exit, Failure};
 
@@ -71,7 +73,13 @@ impl Run<'_> {
             return Err(Failure::usage("needs_yes", NEEDS_YES));
         }
         let unread = |error: io::Error| Failure::usage("needs_yes", error.to_string());
-        self.operator.ask(question).map_err(unread)
+        let start = Instant::now();
+        let answer = self.operator.ask(question).map_err(unread);
+        // Whoever thinks it over takes no time from those that are asked.
+        if let Ok(group) = &mut self.group {
+            group.extend(start.elapsed());
+        }
+        answer
     }
 }
 

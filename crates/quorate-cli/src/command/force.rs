@@ -18,7 +18,6 @@ use crate::text::units::moment;
 ///
 /// If it is refused, or that is not meant.
 pub(crate) async fn run(run: &mut Run<'_>, forcing: &Forcing) -> Result<Exit, Failure> {
-    let patience = run.group()?.patience();
     let survey = run.group()?.survey().await?;
     let name = match &forcing.name {
         Some(name) => name.clone(),
@@ -29,7 +28,7 @@ pub(crate) async fn run(run: &mut Run<'_>, forcing: &Forcing) -> Result<Exit, Fa
     let question = question(&survey, &name, gone);
     let mut reached = at(run, survey, &name).await?;
     run.consent_typed(&question, &group)?;
-    let answer = reached.act(json!({"ask": "force", "gone": gone}), patience).await?;
+    let answer = reached.act(json!({"ask": "force", "gone": gone}), run.patience()?).await?;
     run.tell(&reached, &answer, || {
         let answer = Document::of(&answer);
         let generation = answer.number("generation");

@@ -29,7 +29,7 @@ pub(crate) async fn run(run: &mut Run<'_>, what: Limits) -> Result<Exit, Failure
 }
 
 async fn show(run: &mut Run<'_>) -> Result<Exit, Failure> {
-    let mut reached = run.group()?.first().await?;
+    let mut reached = run.group()?.any().await?;
     let answer = get(run, &mut reached).await?;
     let text = text(&answer)?;
     run.tell(&reached, &answer, || text);
@@ -71,7 +71,7 @@ async fn check(run: &mut Run<'_>, file: &Path) -> Result<Exit, Failure> {
     let limits = read(file)?;
     let changes = match &run.group {
         Ok(group) => {
-            let mut reached = group.first().await?;
+            let mut reached = group.any().await?;
             Some(Changes::of(&get(run, &mut reached).await?, &limits))
         }
         Err(failure) if failure.error == "no_peers" => None,
@@ -88,9 +88,8 @@ async fn check(run: &mut Run<'_>, file: &Path) -> Result<Exit, Failure> {
 }
 
 async fn put(run: &mut Run<'_>, file: &Path, carry: Carrying) -> Result<Exit, Failure> {
-    let patience = run.group()?.patience();
     let limits = read(file)?;
-    let mut reached = run.group()?.first().await?;
+    let mut reached = run.group()?.any().await?;
     let changes = Changes::of(&get(run, &mut reached).await?, &limits);
     let fate = match carry {
         Carrying::Keep => "what was taken is kept",
@@ -103,7 +102,7 @@ async fn put(run: &mut Run<'_>, file: &Path, carry: Carrying) -> Result<Exit, Fa
         file.display()
     ))?;
     let ask = json!({"ask": "limits.put", "limits": limits, "carry": carry.word()});
-    let answer = reached.act(ask, patience).await?;
+    let answer = reached.act(ask, run.patience()?).await?;
     run.tell(&reached, &answer, || {
         let revision = Document::of(&answer).number("revision");
         let revision = revision.map(|it| format!("; revision {it}")).unwrap_or_default();

@@ -13,6 +13,8 @@ mod taking;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::arguments::Manner;
@@ -46,6 +48,15 @@ impl Run<'_> {
         self.group.as_ref().map_err(Failure::clone)
     }
 
+    /// The time that is left for what is asked next.
+    ///
+    /// # Errors
+    ///
+    /// As [`group`](Self::group).
+    pub(crate) fn patience(&self) -> Result<Duration, Failure> {
+        Ok(self.group()?.patience())
+    }
+
     /// Prints what one peer has answered, or in text what that means.
     pub(crate) fn tell(&mut self, by: &Reached, answer: &Value, text: impl FnOnce() -> String) {
         if self.manner.json {
@@ -63,6 +74,11 @@ impl Run<'_> {
 ///
 /// If it was not done, or that is not known.
 pub(crate) async fn run(command: Command, run: &mut Run<'_>) -> Result<u8, Failure> {
+    if !command.goes_on()
+        && let Ok(group) = &mut run.group
+    {
+        *group = group.timed();
+    }
     let exit = match command {
         Command::Status(watching) => status::run(run, &watching).await?,
         Command::Check(checking) => return Ok(check::run(run, &checking).await),

@@ -15,11 +15,10 @@ use crate::text::units::{millis, moment, span};
 ///
 /// If it is not changed.
 pub(crate) async fn run(run: &mut Run<'_>, change: Option<Monitoring>) -> Result<Exit, Failure> {
-    let patience = run.group()?.patience();
-    let mut reached = run.group()?.first().await?;
+    let mut reached = run.group()?.any().await?;
     let ask = match change.unwrap_or(Monitoring::Show) {
         Monitoring::Show => {
-            let answer = reached.look(json!({"ask": "monitor"}), patience).await?;
+            let answer = reached.look(json!({"ask": "monitor"}), run.patience()?).await?;
             run.tell(&reached, &answer, || described(&answer));
             return Ok(Exit::Done);
         }
@@ -28,7 +27,7 @@ pub(crate) async fn run(run: &mut Run<'_>, change: Option<Monitoring>) -> Result
                 Some(grace) => Some(millis(grace)),
                 // Whoever changes the size alone has said nothing of the grace.
                 None => {
-                    let answer = reached.look(json!({"ask": "monitor"}), patience).await?;
+                    let answer = reached.look(json!({"ask": "monitor"}), run.patience()?).await?;
                     let present = Monitor::read(Document::of(&answer));
                     let present = present.filter(|monitor| monitor.size.is_some());
                     present.and_then(|monitor| monitor.grace_ms)
@@ -44,7 +43,7 @@ pub(crate) async fn run(run: &mut Run<'_>, change: Option<Monitoring>) -> Result
         Monitoring::Pause { time } => json!({"ask": "monitor", "pause_ms": millis(time)}),
         Monitoring::Resume => json!({"ask": "monitor", "resume": true}),
     };
-    let answer = reached.act(ask, patience).await?;
+    let answer = reached.act(ask, run.patience()?).await?;
     run.tell(&reached, &answer, || described(&answer));
     Ok(Exit::Done)
 }

@@ -14,9 +14,8 @@ use crate::text::units::{count, span};
 ///
 /// If nothing was decided, or that is not known.
 pub(crate) async fn ask(run: &mut Run<'_>, amount: &Amount) -> Result<Exit, Failure> {
-    let patience = run.group()?.patience();
-    let mut reached = run.group()?.first().await?;
-    let answer = reached.act(question("limits.ask", amount), patience).await?;
+    let mut reached = run.group()?.any().await?;
+    let answer = reached.act(question("limits.ask", amount), run.patience()?).await?;
     run.tell(&reached, &answer, || decision(amount, &answer, "admitted", "denied"));
     exit(&answer)
 }
@@ -27,9 +26,8 @@ pub(crate) async fn ask(run: &mut Run<'_>, amount: &Amount) -> Result<Exit, Fail
 ///
 /// If that is not known.
 pub(crate) async fn peek(run: &mut Run<'_>, amount: &Amount) -> Result<Exit, Failure> {
-    let patience = run.group()?.patience();
-    let mut reached = run.group()?.first().await?;
-    let answer = reached.look(question("limits.peek", amount), patience).await?;
+    let mut reached = run.group()?.any().await?;
+    let answer = reached.look(question("limits.peek", amount), run.patience()?).await?;
     run.tell(&reached, &answer, || {
         decision(amount, &answer, "would be admitted", "would be denied")
     });
@@ -42,13 +40,12 @@ pub(crate) async fn peek(run: &mut Run<'_>, amount: &Amount) -> Result<Exit, Fai
 ///
 /// If it was not forgotten, or that is not meant.
 pub(crate) async fn reset(run: &mut Run<'_>, of: &Key) -> Result<Exit, Failure> {
-    let patience = run.group()?.patience();
-    let mut reached = run.group()?.first().await?;
+    let mut reached = run.group()?.any().await?;
     let Key { limit, key, .. } = of;
     run.consent(&format!("All that {key} has taken under {limit} is forgotten."))?;
     let mut ask = json!({"ask": "limits.reset", "limit": limit});
     ask[field(of)] = json!(key);
-    let answer = reached.act(ask, patience).await?;
+    let answer = reached.act(ask, run.patience()?).await?;
     run.tell(&reached, &answer, || {
         let granted = Document::of(&answer).number("granted");
         let given_back = granted.map(|units| format!(": {} given back", count(units)));
@@ -63,9 +60,8 @@ pub(crate) async fn reset(run: &mut Run<'_>, of: &Key) -> Result<Exit, Failure> 
 ///
 /// If that is not known.
 pub(crate) async fn explain(run: &mut Run<'_>, amount: &Amount) -> Result<Exit, Failure> {
-    let patience = run.group()?.patience();
-    let mut reached = run.group()?.first().await?;
-    let answer = reached.look(question("limits.explain", amount), patience).await?;
+    let mut reached = run.group()?.any().await?;
+    let answer = reached.look(question("limits.explain", amount), run.patience()?).await?;
     run.tell(&reached, &answer, || explained(&answer));
     Ok(Exit::Done)
 }

@@ -1,5 +1,6 @@
 //! The group that a command is for: found by any of its peers, and reached at each of them.
 
+mod choice;
 mod survey;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::door::{Door, DoorError, Doors};
 use crate::exit::{Exit, Failure};
 use crate::report::status::Status;
+use crate::text::units::waited;
 
 pub(crate) use survey::Survey;
 
@@ -26,6 +28,8 @@ pub(crate) struct Group {
     contacts: Vec<String>,
     /// How long a question may take from its first connection to its answer.
     patience: Duration,
+    /// When all that is asked has to have ended.
+    end: Option<Instant>,
 }
 
 /// A peer that has said who it is and how it is.
@@ -55,7 +59,7 @@ impl Group {
             .collect();
         match contacts.len() {
             0 => Err(Failure::usage("no_peers", NO_PEERS)),
-            1..=MAX_CONTACTS => Ok(Self { doors, contacts, patience }),
+            1..=MAX_CONTACTS => Ok(Self { doors, contacts, patience, end: None }),
             many => Err(Failure::usage(
                 "too_many_peers",
                 format!("{many} addresses are given, and {MAX_CONTACTS} are the most"),
@@ -63,8 +67,22 @@ impl Group {
         }
     }
 
+    /// The time that is left for what is asked next.
     pub(crate) fn patience(&self) -> Duration {
-        self.patience
+        let left = |end: Instant| end.saturating_duration_since(Instant::now());
+        self.end.map_or(self.patience, |end| left(end).min(self.patience))
+    }
+
+    /// The same group, of which all that is asked ends within the time that a question may take,
+    /// counted from now unless it is counted already.
+    pub(crate) fn timed(&self) -> Self {
+        let end = self.end.unwrap_or_else(|| Instant::now() + self.patience);
+        Self { end: Some(end), ..self.clone() }
+    }
+
+    /// Gives so much time more: it has gone by while somebody was asked whether it is meant.
+    pub(crate) fn extend(&mut self, by: Duration) {
+        self.end = self.end.map(|end| end + by);
     }
 
     /// The first of the given peers that answers. Each has its part of the time that is left.
@@ -73,65 +91,16 @@ impl Group {
     ///
     /// If none does; of each it is said why.
     pub(crate) async fn first(&self) -> Result<Reached, Failure> {
-        let end = Instant::now() + self.patience;
+        let group = self.timed();
         let mut tries = Vec::new();
         for (index, contact) in self.contacts.iter().enumerate() {
-            let left = end.saturating_duration_since(Instant::now());
             let others = u32::try_from(self.contacts.len() - index).unwrap_or(u32::MAX);
-            match self.reach_within(contact, left / others).await {
+            match group.reach_within(contact, group.patience() / others).await {
                 Ok(reached) => return Ok(reached),
                 Err(error) => tries.push((contact.clone(), error)),
             }
         }
         Err(nobody(&tries))
-    }
-
-    /// The peer of this name, wherever it is.
-    ///
-    /// # Errors
-    ///
-    /// If nobody knows it, or it does not answer.
-    pub(crate) async fn find(&self, name: &str) -> Result<Reached, Failure> {
-        let first = self.first().await?;
-        if first.door.peer() == name {
-            return Ok(first);
-        }
-        let known = first.status.address_of(name).map(str::to_owned);
-        let mut last = match &known {
-            // Where somebody else is, one of the addresses that were given may lead there.
-            Some(address) => match self.reach_within(address, self.patience).await {
-                Ok(reached) if reached.door.peer() == name => return Ok(reached),
-                Ok(reached) => DoorError::Unreachable {
-                    detail: format!("{address} leads to {}", reached.door.peer()),
-                },
-                Err(error) => error,
-            },
-            None => DoorError::Refused { error: "unknown_peer".into(), detail: String::new() },
-        };
-        for contact in &self.contacts {
-            if *contact == first.address || Some(contact) == known.as_ref() {
-                continue;
-            }
-            match self.reach_within(contact, self.patience).await {
-                Ok(reached) if reached.door.peer() == name => return Ok(reached),
-                Ok(_) => {}
-                Err(error) if known.is_some() => last = error,
-                Err(_) => {}
-            }
-        }
-        Err(match last {
-            DoorError::Refused { error, .. } => {
-                let who = first.status.members.iter().map(|member| &*member.name);
-                let who = who.collect::<Vec<_>>().join(", ");
-                let detail =
-                    format!("there is no peer {name} in this group: its members are {who}");
-                Failure::new(Exit::Refused, &error, detail)
-            }
-            other => {
-                let detail = format!("{name} is not reached: {}", other.detail());
-                Failure { detail, ..other.of_look() }
-            }
-        })
     }
 
     /// Connects to an address, and hears who and how the peer there is.
@@ -144,9 +113,13 @@ impl Group {
         address: &str,
         patience: Duration,
     ) -> Result<Reached, DoorError> {
+        if patience.is_zero() {
+            let detail = format!("no time is left to ask at {address}");
+            return Err(DoorError::Unreachable { detail });
+        }
         let end = Instant::now() + patience;
         let late = |_| DoorError::Unreachable {
-            detail: format!("nobody answered at {address} within {patience:?}"),
+            detail: format!("nobody answered at {address} within {}", waited(patience)),
         };
         let mut door = timeout_at(end, self.doors.open(address)).await.map_err(late)??;
         let ask = json!({"ask": "status"});
@@ -168,7 +141,7 @@ impl Reached {
     pub(crate) async fn look(&mut self, ask: Value, patience: Duration) -> Result<Value, Failure> {
         let asked = timeout(patience, self.door.ask(&ask)).await;
         let late = |_| {
-            let detail = format!("{} did not answer within {patience:?}", self.status.name);
+            let detail = format!("{} did not answer within {}", self.status.name, waited(patience));
             Failure::new(Exit::Unreached, "timed_out", detail)
         };
         asked.map_err(late)?.map_err(DoorError::of_look)
@@ -180,12 +153,20 @@ impl Reached {
     ///
     /// If it is refused; if the answer does not come within `patience` the outcome is unknown.
     pub(crate) async fn act(&mut self, ask: Value, patience: Duration) -> Result<Value, Failure> {
+        if patience.is_zero() {
+            let detail = format!(
+                "no time is left to ask {}; nothing was changed: give a longer --timeout",
+                self.status.name
+            );
+            return Err(Failure::new(Exit::Unreached, "timed_out", detail));
+        }
         let asked = timeout(patience, self.door.ask(&ask)).await;
         let late = |_| {
             let detail = format!(
-                "{} did not answer within {patience:?}: it may be done or not; look at quorate \
+                "{} did not answer within {}: it may be done or not; look at quorate \
                  status, or ask again with a longer --timeout",
-                self.status.name
+                self.status.name,
+                waited(patience)
             );
             Failure::new(Exit::Unknown, "timed_out", detail)
         };

@@ -1,6 +1,6 @@
 //! A look at all members of a group at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::json;
@@ -9,12 +9,10 @@ use tokio::time::{Instant, timeout};
 
 use crate::door::DoorError;
 use crate::exit::Failure;
+use crate::group::choice::{Heard, OTHERS, best_of};
 use crate::group::{Group, Reached};
 use crate::report::health::{Seen, Thresholds};
 use crate::report::status::{Member, Status};
-
-/// How long those are waited for that are not the first to answer.
-const OTHERS: Duration = Duration::from_secs(2);
 
 /// Whoever has kept us waiting for so long is not asked at every look.
 const SLOW: Duration = Duration::from_secs(1);
@@ -25,9 +23,17 @@ const REST: Duration = Duration::from_secs(10);
 /// Members that are asked at most.
 const MAX_ASKED: usize = 32;
 
-/// What was heard of all members.
+/// How often those are asked that somebody has named who turned out to know more.
+const MAX_ROUNDS: usize = 3;
+
+/// What was heard of all members. There is one peer at least.
+#[derive(Default)]
 pub(crate) struct Survey {
     pub(crate) peers: Vec<Reached>,
+    /// Peers of other groups that have the same name.
+    strays: Vec<Reached>,
+    /// What those say.
+    stray_statuses: Vec<Status>,
     /// Members that did not answer, and why.
     pub(crate) unanswered: Vec<(String, String)>,
     /// Of those the ones that are left alone, and until when.
@@ -35,19 +41,21 @@ pub(crate) struct Survey {
 }
 
 impl Group {
-    /// Asks the first peer that answers who the others are, and then all of them.
+    /// Asks at all of the given addresses who the others are, and then all of them.
     ///
     /// # Errors
     ///
-    /// If none of the given peers answers.
+    /// If nobody answers at the given addresses.
     pub(crate) async fn survey(&self) -> Result<Survey, Failure> {
-        let first = self.first().await?;
-        let mut survey =
-            Survey { peers: vec![first], unanswered: Vec::new(), resting: BTreeMap::new() };
-        survey.add_others(self).await;
-        survey.confirm_primaries(self).await;
-        survey.sort();
-        Ok(survey)
+        let group = self.timed();
+        let heard = group.hear().await?;
+        Ok(group.survey_from(heard).await)
+    }
+
+    /// Asks all others that those know who have answered.
+    pub(super) async fn survey_from(&self, heard: Heard) -> Survey {
+        let survey = Survey { peers: heard.peers, ..Survey::default() };
+        survey.complete(self).await
     }
 }
 
@@ -58,9 +66,11 @@ impl Survey {
     ///
     /// If none of the given peers answers.
     pub(crate) async fn again(mut self, group: &Group) -> Result<Self, Failure> {
+        let group = &group.timed();
         let patience = group.patience().min(OTHERS);
         let mut asked = JoinSet::new();
-        for mut peer in std::mem::take(&mut self.peers) {
+        let strays = std::mem::take(&mut self.strays);
+        for mut peer in std::mem::take(&mut self.peers).into_iter().chain(strays) {
             asked.spawn(async move {
                 let ask = json!({"ask": "status"});
                 let document = timeout(patience, peer.door.ask(&ask)).await.ok()?.ok()?;
@@ -73,17 +83,64 @@ impl Survey {
         let now = Instant::now();
         resting.retain(|_, until| *until > now);
         unanswered.retain(|(name, _)| resting.contains_key(name));
-        let mut survey = Self { peers: Vec::new(), unanswered, resting };
+        let mut survey = Self { unanswered, resting, ..Self::default() };
         while let Some(joined) = asked.join_next().await {
             survey.peers.extend(joined.ok().flatten());
         }
         if survey.peers.is_empty() {
             return group.survey().await;
         }
-        survey.add_others(group).await;
-        survey.confirm_primaries(group).await;
+        // They come in any order.
         survey.sort();
-        Ok(survey)
+        Ok(survey.complete(group).await)
+    }
+
+    /// Asks whoever is missing, and leaves out who is no part of the group.
+    async fn complete(mut self, group: &Group) -> Self {
+        for _ in 0..MAX_ROUNDS {
+            let best = self.best_index();
+            self.add_others(group).await;
+            if best == self.best_index() {
+                break;
+            }
+        }
+        self.confirm_primaries(group).await;
+        self.part();
+        self.sort();
+        self
+    }
+
+    /// Leaves out those of other groups that have this name.
+    fn part(&mut self) {
+        let best = self.best().status.clone();
+        let peers = std::mem::take(&mut self.peers);
+        (self.peers, self.strays) = peers.into_iter().partition(|peer| peer.status.is_of(&best));
+        self.stray_statuses = self.strays.iter().map(|peer| peer.status.clone()).collect();
+        for stray in &self.stray_statuses {
+            let name = &stray.name;
+            let is_here = self.peers.iter().any(|peer| peer.status.name == *name);
+            let is_told = self.unanswered.iter().any(|(told, _)| told == name);
+            if best.member(name).is_some() && !is_here && !is_told {
+                let id = stray.group_id.as_deref().unwrap_or("none");
+                let why = format!("whoever answers is of another group of this name, {id}");
+                self.unanswered.push((name.clone(), why));
+            }
+        }
+        let here: BTreeSet<&str> = self.peers.iter().map(|peer| &*peer.status.name).collect();
+        let is_missing = |name: &str| best.member(name).is_some() && !here.contains(name);
+        self.unanswered.retain(|(name, _)| is_missing(name));
+    }
+
+    /// The two groups of one name that decide, in a sentence, if there are two.
+    pub(super) fn two_groups(&self) -> Option<String> {
+        let deciding = self.stray_statuses.iter().find(|status| status.decides())?;
+        let best = Some(&self.best().status).filter(|status| status.decides())?;
+        Some(best.two_groups(deciding))
+    }
+
+    pub(super) fn into_best(mut self) -> Reached {
+        let index = self.best_index();
+        self.peers.swap_remove(index)
     }
 
     /// Puts them into the order of their names.
@@ -92,15 +149,31 @@ impl Survey {
         self.unanswered.sort();
     }
 
+    /// Those that have not answered of the members of the group that speaks; and of any other group
+    /// of this name that has a primary: it may be the one that is to speak.
+    fn missing(&self) -> Vec<Member> {
+        let best = &self.best().status;
+        let mut views = vec![best];
+        for status in self.statuses().into_iter().filter(|status| status.has_primary()) {
+            if views.iter().all(|view| !view.is_of(status)) {
+                views.push(status);
+            }
+        }
+        let is_told = |name: &str| self.unanswered.iter().any(|(told, _)| told == name);
+        let missing = views.into_iter().flat_map(|view| {
+            let is_of = |peer: &&Reached| peer.status.is_of(view);
+            let here: BTreeSet<&str> =
+                self.peers.iter().filter(is_of).map(|peer| &*peer.status.name).collect();
+            view.members.iter().filter(move |member| !here.contains(&*member.name))
+        });
+        missing.filter(|member| !is_told(&member.name)).cloned().collect()
+    }
+
     /// Asks those members that are not among the peers yet, all at the same time.
     async fn add_others(&mut self, group: &Group) {
         let patience = group.patience().min(OTHERS);
         let mut asked = JoinSet::new();
-        let is_here = |name: &str| self.peers.iter().any(|peer| peer.status.name == name);
-        let members = &self.best().status.members;
-        let is_wanted = |name: &str| !is_here(name) && !self.resting.contains_key(name);
-        let missing: Vec<Member> =
-            members.iter().filter(|member| is_wanted(&member.name)).cloned().collect();
+        let missing = self.missing();
         let start = Instant::now();
         for member in missing.into_iter().take(MAX_ASKED) {
             let group = group.clone();
@@ -151,15 +224,9 @@ impl Survey {
         }
     }
 
-    /// The place of the status that speaks for the group: the primary's, or that of whoever hears
-    /// one, or of whoever stands furthest.
+    /// The place of the status that speaks for the group.
     fn best_index(&self) -> usize {
-        let rank = |status: &Status| {
-            let ballot = (status.generation, status.term, status.sequence);
-            (status.has_primary(), status.decides(), ballot)
-        };
-        let ranked = self.peers.iter().enumerate().rev();
-        ranked.max_by_key(|(_, peer)| rank(&peer.status)).map_or(0, |(index, _)| index)
+        best_of(&self.peers)
     }
 
     pub(crate) fn best(&self) -> &Reached {
@@ -183,6 +250,13 @@ impl Survey {
         thresholds: Thresholds,
     ) -> Seen<'a> {
         let best = &self.best().status;
-        Seen { best, all: statuses, unanswered: &self.unanswered, now_ms, thresholds }
+        Seen {
+            best,
+            all: statuses,
+            strays: &self.stray_statuses,
+            unanswered: &self.unanswered,
+            now_ms,
+            thresholds,
+        }
     }
 }

@@ -77,7 +77,32 @@ async fn a_peer_is_found_by_what_the_others_know_of_it() {
     let found = group(&paper, &["127.0.0.1:1", "outside:3"]).find("c").await;
     assert_eq!(found.ok().map(|it| it.address).as_deref(), Some("outside:3"));
     let gone = failure(group(&paper, &["127.0.0.1:1"]).find("c").await);
-    assert_eq!((gone.exit, &*gone.detail), (Exit::Unreached, "c is not reached: no route"));
+    assert_eq!(
+        (gone.exit, &*gone.detail),
+        (Exit::Unreached, "c is not reached at 127.0.0.1:3: no route")
+    );
+}
+
+/// Told was why another address was not reached, which had nothing to do with it.
+#[tokio::test(start_paused = true)]
+async fn of_a_peer_that_is_not_reached_its_own_address_is_told() {
+    let paper = three();
+    let gone = |address: &str| DoorError::Unreachable {
+        detail: format!("cannot connect to {address}: connection refused"),
+    };
+    for address in ["127.0.0.1:2", "127.0.0.1:3"] {
+        paper.keeps_out(address, gone(address));
+    }
+    let group = group(&paper, &["127.0.0.1:2", "127.0.0.1:1"]);
+    let detail = "c is not reached: cannot connect to 127.0.0.1:3: connection refused";
+    assert_eq!(failure(group.find("c").await).detail, detail);
+    let mut status = healthy();
+    status["members"][2]["address"] = json!("");
+    status["peers"][1]["address"] = Value::Null;
+    paper.peer("127.0.0.1:1", status);
+    let unknown = failure(group.find("c").await);
+    assert_eq!((unknown.exit, &*unknown.error), (Exit::Unreached, "unreachable"));
+    assert!(unknown.detail.contains("a does not know its address"), "{}", unknown.detail);
 }
 
 #[tokio::test(start_paused = true)]
@@ -245,3 +270,5 @@ async fn an_act_that_is_not_answered_in_time_has_an_unknown_outcome() {
     let look = failure(reached.look(json!({"ask": "stats"}), PATIENCE).await);
     assert_eq!(look.exit, Exit::Unreached);
 }
+
+mod choice;

@@ -75,6 +75,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) best: &'a Status,
     /// Those of all peers that answered.
     pub(crate) all: &'a [&'a Status],
+    /// Those of peers of other groups that have the same name.
+    pub(crate) strays: &'a [Status],
     /// Members that did not, and why.
     pub(crate) unanswered: &'a [(String, String)],
     pub(crate) now_ms: u64,
@@ -85,8 +87,9 @@ impl Seen<'_> {
     /// All that is wrong, the worst first.
     pub(crate) fn findings(&self) -> Vec<Finding> {
         let mut found = Vec::new();
-        found.extend(self.primacy());
+        // First: whoever asks such a peer alone is to know why it is not its word that counts.
         found.extend(self.counted_out());
+        found.extend(self.primacy());
         found.extend(self.missing_members());
         found.extend(self.stores());
         found.extend(self.members_in_trouble());

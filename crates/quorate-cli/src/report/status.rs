@@ -12,6 +12,8 @@ pub(crate) struct Status {
     pub(crate) name: String,
     pub(crate) group: String,
     pub(crate) group_id: Option<String>,
+    /// This start of the peer.
+    pub(crate) incarnation: Option<String>,
     pub(crate) role: String,
     pub(crate) generation: Option<u64>,
     pub(crate) term: Option<u64>,
@@ -86,6 +88,7 @@ impl Status {
             name: text("name").unwrap_or_default(),
             group: text("group").unwrap_or_default(),
             group_id: text("group_id"),
+            incarnation: text("incarnation"),
             role: text("role").unwrap_or_default(),
             generation: number("generation"),
             term: number("term"),
@@ -118,6 +121,21 @@ impl Status {
     /// Returns true if this peer decides for the group.
     pub(crate) fn decides(&self) -> bool {
         self.role == "primary" && self.has_quorum
+    }
+
+    /// Returns false of a peer of another group than that other one: of one that has the same name,
+    /// and was founded by itself.
+    pub(crate) fn is_of(&self, other: &Self) -> bool {
+        let ids = self.group_id.as_ref().zip(other.group_id.as_ref());
+        ids.is_none_or(|(one, other)| one == other)
+    }
+
+    /// The sentence that two groups of one name decide, each by one of its peers.
+    pub(crate) fn two_groups(&self, other: &Self) -> String {
+        let named = |status: &Self| {
+            format!("{} (group id {})", status.name, status.group_id.as_deref().unwrap_or("-"))
+        };
+        format!("two groups of this name decide: {} and {}", named(self), named(other))
     }
 
     /// Returns true if the group has counted this peer out.

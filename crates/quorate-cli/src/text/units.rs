@@ -26,6 +26,19 @@ pub(crate) fn span(ms: u64) -> String {
     }
 }
 
+/// A time that was waited for, with one digit behind the point where it is of seconds: `500 ms`,
+/// `1.7 s`, `10 s`.
+pub(crate) fn waited(time: Duration) -> String {
+    let ms = millis(time + Duration::from_micros(500));
+    let tenths = ms.saturating_add(50) / 100;
+    match (ms, tenths % 10) {
+        (0, _) => "1 ms".to_owned(),
+        (1..950, _) => format!("{ms} ms"),
+        (_, tenth) if tenth > 0 && tenths < 100 => format!("{}.{tenth} s", tenths / 10),
+        _ => span(tenths.saturating_add(5) / 10 * SECOND),
+    }
+}
+
 /// A number with commas between its thousands.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -160,6 +173,14 @@ mod tests {
             assert_eq!(span(ms), told);
         }
         assert!(span(u64::MAX).ends_with(" d"));
+    }
+
+    #[test]
+    fn a_time_that_was_waited_for_is_round() {
+        let told = [329, 1_000, 700_000, 1_999_991, 1_660_000, 10_000_000, 3_600_000_000]
+            .map(|us| waited(Duration::from_micros(us)));
+        assert_eq!(told, ["1 ms", "1 ms", "700 ms", "2 s", "1.7 s", "10 s", "1 h"]);
+        assert_eq!(waited(Duration::ZERO), "1 ms");
     }
 
     #[test]

@@ -69,6 +69,7 @@ impl Seen<'_> {
     pub(super) fn primacy(&self) -> Vec<Finding> {
         let mut found = Vec::new();
         found.extend(self.two_primaries());
+        found.extend(self.two_groups());
         match self.decider() {
             None => found.push(self.no_primary()),
             Some(_) => found.extend(self.no_spare()),
@@ -84,6 +85,17 @@ impl Seen<'_> {
         let finding = Finding::new(Severity::Critical, Code::TwoPrimaries, text);
         let finding = finding.advice("stop all of them but the one whose members reach each other");
         (names.len() > 1).then_some(finding)
+    }
+
+    fn two_groups(&self) -> Option<Finding> {
+        let stray = self.strays.iter().find(|status| status.decides())?;
+        let text = self.best.two_groups(stray);
+        let finding = Finding::new(Severity::Critical, Code::TwoPrimaries, text);
+        Some(finding.advice(
+            "stop the one that is not meant, and start its peers anew to join, with their data \
+             set aside",
+        ))
+        .filter(|_| self.best.decides())
     }
 
     /// Says that fewer may fail than should.

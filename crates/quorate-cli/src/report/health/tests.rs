@@ -15,6 +15,7 @@ pub(super) fn found(documents: &[Value]) -> Vec<Finding> {
     let seen = Seen {
         best: all[0],
         all: &all,
+        strays: &[],
         unanswered: &[],
         now_ms: NOW_MS,
         thresholds: Thresholds::default(),

@@ -126,7 +126,8 @@ fn how_many_are_to_be_able_to_fail_may_be_said() {
     let all = [&status];
     let spare = |min_spare| {
         let thresholds = Thresholds { min_spare, ..Thresholds::default() };
-        let seen = Seen { best: &status, all: &all, unanswered: &[], now_ms: 0, thresholds };
+        let seen =
+            Seen { best: &status, all: &all, strays: &[], unanswered: &[], now_ms: 0, thresholds };
         seen.findings().into_iter().map(|it| (it.severity, it.text)).collect::<Vec<_>>()
     };
     assert_eq!(spare(None), []);
