@@ -1,5 +1,6 @@
 //! `events`: what happened at a peer, and what happens next.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -16,6 +17,12 @@ use crate::text::units::{counted, millis, moment};
 /// How long a peer is asked to wait for the next event, at most.
 const WAIT: Duration = Duration::from_secs(25);
 
+/// Events of another peer that happened so much before the last one are old: clocks differ.
+const OVERLAP_MS: u64 = 1000;
+
+/// Events that are remembered as told.
+const MAX_TOLD: usize = 1024;
+
 /// How long to wait before a peer is looked for that was lost.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -26,11 +33,11 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// If nobody is reached; while it follows it goes on then.
 pub(crate) async fn run(run: &mut Run<'_>, reading: &Reading) -> Result<Exit, Failure> {
     let group = run.group()?.clone();
-    let mut place = Place {
-        reached: group.first().await?,
-        since: reading.since.unwrap_or_default(),
-        incarnation: Value::Null,
-    };
+    let mut place =
+        Place::new(group.first().await?, reading.since.unwrap_or_default(), Recent::default());
+    if reading.follow && place.since > 0 {
+        place.turn_to_newest(&group).await?;
+    }
     let mut wait = Duration::ZERO;
     loop {
         let before = place.since;
@@ -42,7 +49,9 @@ pub(crate) async fn run(run: &mut Run<'_>, reading: &Reading) -> Result<Exit, Fa
                     complain(&format!("{} are not kept any more", counted(events.missed, "event")));
                 }
                 for (event, document) in &events.events {
-                    tell(run, &place.reached.status.name, event, document);
+                    if place.is_news(event) {
+                        tell(run, &place.reached.status.name, event, document);
+                    }
                 }
                 // One answer has as many as fit.
                 let is_all = events.events.is_empty() || place.since <= before;
@@ -74,9 +83,42 @@ struct Place {
     since: u64,
     /// The start of the peer that numbered them.
     incarnation: Value,
+    /// The newest of those that were told.
+    recent: Recent,
+    /// Whether those of this peer are held against the ones that another has told.
+    is_other: bool,
+}
+
+/// Events that were told, as far as another peer may tell them once more.
+#[derive(Default)]
+struct Recent {
+    newest_ms: u64,
+    told: VecDeque<(u64, String)>,
+}
+
+impl Recent {
+    /// Takes note of an event; returns true if it was not told before, nor happened long before
+    /// what was.
+    fn is_news(&mut self, event: &Event, may_be_old: bool) -> bool {
+        let told = (event.at_ms, format!("{} {}", event.name, event.text));
+        let is_old = event.at_ms.saturating_add(OVERLAP_MS) < self.newest_ms;
+        if !may_be_old && (is_old || self.told.contains(&told)) {
+            return false;
+        }
+        self.newest_ms = self.newest_ms.max(event.at_ms);
+        self.told.push_back(told);
+        if self.told.len() > MAX_TOLD {
+            self.told.pop_front();
+        }
+        true
+    }
 }
 
 impl Place {
+    fn new(reached: Reached, since: u64, recent: Recent) -> Self {
+        Self { reached, since, incarnation: Value::Null, recent, is_other: false }
+    }
+
     /// The events that come next; `None` if the peer has started anew, and is to be asked again.
     async fn hear(&mut self, group: &Group, wait: Duration) -> Result<Option<Events>, Failure> {
         let ask = json!({"ask": "events", "since": self.since, "wait_ms": millis(wait)});
@@ -88,8 +130,34 @@ impl Place {
         Ok(Some(events).filter(|_| !is_new))
     }
 
-    /// Looks for a peer that was lost, or another one, for as long as it takes. Numbers are those
-    /// of one peer: of another one it goes on from the newest.
+    /// Goes back to the newest event where the number to go on from is beyond it: what happens next
+    /// has a lower one.
+    async fn turn_to_newest(&mut self, group: &Group) -> Result<(), Failure> {
+        let asked = self.since;
+        self.since = asked.saturating_sub(1);
+        let is_beyond = matches!(self.hear(group, Duration::ZERO).await?, Some(events) if events.events.is_empty());
+        let mut newest = asked;
+        if is_beyond {
+            self.since = 0;
+            newest = 0;
+            while newest < asked
+                && let Some(events) = self.hear(group, Duration::ZERO).await?
+                && !events.events.is_empty()
+            {
+                newest = events.next;
+            }
+        }
+        self.since = newest.min(asked);
+        Ok(())
+    }
+
+    /// Returns true if an event is to be told. Numbers are those of one peer: of another one that
+    /// is told which has happened since, and was not told yet.
+    fn is_news(&mut self, event: &Event) -> bool {
+        self.recent.is_news(event, !self.is_other)
+    }
+
+    /// Looks for a peer that was lost, or another one, for as long as it takes.
     async fn again(self, group: &Group) -> Self {
         loop {
             tokio::time::sleep(AGAIN).await;
@@ -97,12 +165,8 @@ impl Place {
             if reached.status.name == self.reached.status.name {
                 return Self { reached, ..self };
             }
-            let mut place = Self { reached, since: 0, incarnation: Value::Null };
-            if place.hear(group, Duration::ZERO).await.is_ok() {
-                let name = &place.reached.status.name;
-                complain(&format!("goes on at {name} after event {}", place.since));
-                return place;
-            }
+            complain(&format!("goes on at {}", reached.status.name));
+            return Self { is_other: true, ..Self::new(reached, 0, self.recent) };
         }
     }
 }
