@@ -20,11 +20,12 @@ mod report;
 mod text;
 mod top;
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 
 use crate::arguments::command::Command;
 use crate::arguments::{Arguments, Place};
@@ -33,6 +34,7 @@ use crate::door::lane::{Lane, Papers};
 use crate::exit::{Exit, Failure};
 use crate::group::Group;
 use crate::output::{Output, complain};
+use crate::text::clean::clean;
 use crate::text::units::millis;
 
 /// What `check` calls what cannot be checked.
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
     };
     let mut output = Output::standard();
     let is_check = matches!(command, Command::Check(_));
+    let is_act = command.is_act();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = match runtime {
         Err(error) => Err(Failure::new(Exit::Unreached, "no_runtime", error.to_string())),
@@ -71,23 +74,41 @@ fn main() -> ExitCode {
     });
     match output.error() {
         None => code.into(),
-        Some(error) => {
-            complain(&format!("what was to be said cannot be written: {error}"));
-            if is_check { CHECK_UNKNOWN.into() } else { Exit::Unknown.into() }
+        Some(error) if is_check => {
+            unwritten(error, Exit::Unknown);
+            CHECK_UNKNOWN.into()
         }
+        // Nobody has read whether it was done.
+        Some(error) if is_act => unwritten(error, Exit::Unknown),
+        Some(error) => unwritten(error, Exit::Usage),
     }
 }
 
 /// Says what is wrong with a command line, or helps.
 fn misread(error: &clap::Error) -> ExitCode {
-    // Whoever does not read it any more has read enough.
-    let _ = error.print();
+    let printed = error.print();
     if !error.use_stderr() {
-        return Exit::Done.into();
+        return match printed {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => unwritten(&error, Exit::Usage),
+            // Whoever does not read it any more has read enough.
+            _ => Exit::Done.into(),
+        };
     }
-    let lenient = Arguments::command().ignore_errors(true).try_get_matches();
-    let is_check = lenient.is_ok_and(|matches| matches.subcommand_name() == Some("check"));
-    if is_check { CHECK_UNKNOWN.into() } else { Exit::Usage.into() }
+    if !Arguments::are_for("check", std::env::args_os().skip(1)) {
+        return Exit::Usage.into();
+    }
+    // Whatever runs it reads one line of standard output.
+    let error = error.to_string();
+    let what = error.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    let mut output = Output::standard();
+    output.text(&format!("UNKNOWN: {}", clean(what).replace('|', "/")));
+    CHECK_UNKNOWN.into()
+}
+
+/// Says that what was to be printed could not be.
+fn unwritten(error: &std::io::Error, exit: Exit) -> ExitCode {
+    complain(&format!("what was to be said cannot be written: {error}"));
+    exit.into()
 }
 
 /// The group that the command line names.

@@ -113,7 +113,8 @@ async fn a_key_is_charged_looked_at_explained_and_reset() {
     assert_eq!(run(&["peek", "api", "616c696365", "--hex"]).await.code, 7);
     assert_eq!(run(&["peek", "api", "bob"]).await.code, 0);
     let explained = run(&["explain", "api", "alice"]).await;
-    assert_eq!(explained.code, 0, "{explained:?}");
+    assert_eq!(explained.code, 7, "{explained:?}");
+    assert!(explained.printed.starts_with("api: 1 for alice would be denied; "), "{explained:?}");
     assert!(explained.printed.contains("refuses 1, 0 left"), "{explained:?}");
     let unknown = run(&["ask", "none", "alice", "--json"]).await;
     assert_eq!((unknown.code, &unknown.json()["error"]), (1, &"unknown_limit".into()));
@@ -313,10 +314,32 @@ async fn a_wrong_command_line_has_its_code_also_for_monitors() {
     assert_eq!(quorate(&["status", "--bogus"]).await.code, 2);
     assert_eq!(quorate(&["check", "--bogus"]).await.code, 3);
     assert_eq!(quorate(&["limits", "check"]).await.code, 2);
+    let unknown = quorate(&["--timeout", "-1s", "check"]).await;
+    assert_eq!(unknown.code, 3, "{unknown:?}");
+    assert!(unknown.printed.starts_with("UNKNOWN: "), "{unknown:?}");
+    assert_eq!(unknown.printed.lines().count(), 1, "{unknown:?}");
+    assert_eq!(quorate(&["--as", "ops bob", "status"]).await.code, 2);
     assert_eq!(quorate(&["status"]).await.code, 2);
     assert_eq!(quorate(&["check"]).await.code, 3);
     assert_eq!(quorate(&["status", "--tls-ca", "ca.pem", "--peer", "x:1"]).await.code, 2);
     assert_eq!(quorate(&["--help"]).await.code, 0);
     assert_eq!(quorate(&["--version"]).await.code, 0);
     assert_eq!(quorate(&["completions", "bash"]).await.code, 0);
+}
+
+/// A page that nobody could read was called done, and a look one that may be done or not.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_written_is_told_by_the_code() {
+    for (words, code) in
+        [(&["--help"][..], 2), (&["--version"], 2), (&["completions", "bash"], 2), (&["check"], 3)]
+    {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("it is there");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
+        let ended = command.args(words).env_remove("QUORATE_PEERS").stdout(full).output();
+        let ended = ended.expect("the binary can be started");
+        assert_eq!(ended.status.code(), Some(code), "{words:?}");
+        let complained = String::from_utf8_lossy(&ended.stderr);
+        assert!(complained.contains("cannot be written"), "{words:?}: {complained}");
+    }
 }

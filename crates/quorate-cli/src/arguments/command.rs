@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::arguments::examples;
+use crate::arguments::{examples, peer_name};
 use crate::text::units::{duration, some_duration};
 
 /// What is to be done.
@@ -62,7 +62,7 @@ pub(crate) enum Command {
     #[command(after_help = examples::FOUND)]
     Found {
         /// The peers that are asked to. Default: all that answer.
-        #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
+        #[arg(long, value_name = "NAME,..", value_delimiter = ',', value_parser = peer_name)]
         at: Vec<String>,
     },
 
@@ -116,6 +116,30 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Returns true if it changes something.
+    pub(crate) fn is_act(&self) -> bool {
+        match self {
+            Self::SwitchPrimary { .. }
+            | Self::Leave { .. }
+            | Self::Forget { .. }
+            | Self::Priority { .. }
+            | Self::Found { .. }
+            | Self::ForcePrimary(_)
+            | Self::Ask(_)
+            | Self::Reset(_) => true,
+            Self::Monitor { change } => !matches!(change, None | Some(Monitoring::Show)),
+            Self::Limits { what } => matches!(what, Limits::Put { .. }),
+            Self::Status(_)
+            | Self::Check(_)
+            | Self::Top(_)
+            | Self::Events(_)
+            | Self::Peek(_)
+            | Self::Explain(_)
+            | Self::Completions { .. }
+            | Self::Man { .. } => false,
+        }
+    }
+
     /// Returns true if it looks again and again, and each look has its time.
     pub(crate) fn goes_on(&self) -> bool {
         match self {
@@ -203,7 +227,13 @@ pub(crate) struct Forcing {
     #[arg(long)]
     pub(crate) best: bool,
     /// The members that are gone for good.
-    #[arg(long, value_name = "NAME,..", value_delimiter = ',', required = true)]
+    #[arg(
+        long,
+        value_name = "NAME,..",
+        value_delimiter = ',',
+        required = true,
+        value_parser = peer_name
+    )]
     pub(crate) gone: Vec<String>,
 }
 
@@ -214,7 +244,7 @@ pub(crate) enum Monitoring {
     Show,
     /// Turns it on: so many members are wanted.
     Size {
-        /// The members that are wanted.
+        /// The members that are wanted: 1 to 7.
         size: u64,
         /// How long a member is silent before it may be forgotten. Default: as it is, or else 60s
         /// or three failure timeouts, whichever is longer.

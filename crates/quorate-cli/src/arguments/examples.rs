@@ -11,12 +11,13 @@ Examples:
 Exit codes:
   0  done; of status, the group is healthy
   1  refused, and nothing was changed
-  2  the command line cannot be understood, or a question had to be asked and nobody was there
+  2  the command line cannot be understood, a question had to be asked and nobody was there, or
+     what was to be said cannot be written
   3  the outcome is unknown: it may be done or not
   4  nobody was reached, or whoever was does not let this command in
   5  status: the group decides, and something is wrong with it
   6  status: nobody decides
-  7  ask, peek: the limit denies it
+  7  ask, peek, explain: the limit denies it
   check alone has codes of its own: 0 ok, 1 warning, 2 critical, 3 unknown";
 
 pub(crate) const STATUS: &str = "\
@@ -145,10 +146,10 @@ Exit codes: 0 admitted, 7 denied.
 Examples:
   quorate ask api alice
   quorate ask api alice 5
-  quorate ask api alice --json | jq .remaining";
+  quorate ask api alice --json | jq .answer.remaining";
 
 pub(crate) const PEEK: &str = "\
-Exit codes: 0 it would be admitted, 7 it would be denied.
+Exit codes: 0 it would be admitted, 7 it would be denied, now or ever.
 
 Examples:
   quorate peek api alice
@@ -160,6 +161,8 @@ Examples:
   quorate reset api alice --yes";
 
 pub(crate) const EXPLAIN: &str = "\
+Exit codes: as peek.
+
 Examples:
   quorate explain api alice
   quorate explain api alice 5";

@@ -3,10 +3,11 @@
 pub(crate) mod command;
 mod examples;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser};
+use clap::{Args, CommandFactory, Parser};
 
 use crate::arguments::command::Command;
 use crate::text::units::some_duration;
@@ -33,6 +34,45 @@ pub(crate) struct Arguments {
     pub(crate) manner: Manner,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Arguments {
+    /// Returns true if a command line that cannot be understood is for this command, as far as that
+    /// can be seen: the first word is its name that is no option, nor the value of one.
+    pub(crate) fn are_for(name: &str, words: impl IntoIterator<Item = OsString>) -> bool {
+        let command = Self::command();
+        let takes_value = |word: &str| {
+            let mut options = command.get_arguments().filter(|it| it.get_action().takes_values());
+            options
+                .any(|it| it.get_long().is_some_and(|long| word.strip_prefix("--") == Some(long)))
+        };
+        let mut words = words.into_iter().map(|word| word.to_string_lossy().into_owned());
+        while let Some(word) = words.next() {
+            match takes_value(&word) {
+                true => drop(words.next()),
+                false if word.starts_with('-') => {}
+                false => return word == name,
+            }
+        }
+        false
+    }
+}
+
+/// Reads the name of whoever asks.
+fn admin_name(text: &str) -> Result<String, String> {
+    let is_usual = |c: char| c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c);
+    match text {
+        _ if (1..=64).contains(&text.len()) && text.chars().all(is_usual) => Ok(text.to_owned()),
+        _ => Err("write 1 to 64 letters, digits, and - _ .".to_owned()),
+    }
+}
+
+/// Reads the name of a peer.
+fn peer_name(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("a name is missing".to_owned()),
+        name => Ok(name.to_owned()),
+    }
 }
 
 /// Where the group is, and how to get in.
@@ -85,7 +125,7 @@ pub(crate) struct Place {
     pub(crate) tls_key: Option<PathBuf>,
 
     /// The name to go by in the peers' logs; of a certificate it is the one in it.
-    #[arg(long = "as", value_name = "NAME", global = true)]
+    #[arg(long = "as", value_name = "NAME", global = true, value_parser = admin_name)]
     pub(crate) asks_as: Option<String>,
 }
 

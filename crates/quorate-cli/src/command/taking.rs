@@ -6,7 +6,11 @@ use crate::arguments::command::{Amount, Key};
 use crate::command::Run;
 use crate::exit::{Exit, Failure};
 use crate::report::document::Document;
+use crate::text::clean::clean;
 use crate::text::units::{count, span};
+
+/// The error of more units than a limit admits at once.
+const NEVER: &str = "never_admitted";
 
 /// Takes units.
 ///
@@ -27,10 +31,13 @@ pub(crate) async fn ask(run: &mut Run<'_>, amount: &Amount) -> Result<Exit, Fail
 /// If that is not known.
 pub(crate) async fn peek(run: &mut Run<'_>, amount: &Amount) -> Result<Exit, Failure> {
     let mut reached = run.group()?.any().await?;
-    let answer = reached.look(question("limits.peek", amount), run.patience()?).await?;
-    run.tell(&reached, &answer, || {
-        decision(amount, &answer, "would be admitted", "would be denied")
-    });
+    let answer = reached.look(question("limits.peek", amount), run.patience()?).await;
+    let answer = answer.map_err(|failure| match &*failure.error {
+        // Nothing was to be done that could have been refused.
+        NEVER => Failure { exit: Exit::Denied, ..failure },
+        _ => failure,
+    })?;
+    run.tell(&reached, &answer, || would_be(amount, &answer));
     exit(&answer)
 }
 
@@ -42,14 +49,15 @@ pub(crate) async fn peek(run: &mut Run<'_>, amount: &Amount) -> Result<Exit, Fai
 pub(crate) async fn reset(run: &mut Run<'_>, of: &Key) -> Result<Exit, Failure> {
     let mut reached = run.group()?.any().await?;
     let Key { limit, key, .. } = of;
-    run.consent(&format!("All that {key} has taken under {limit} is forgotten."))?;
+    let named = named(of);
+    run.consent(&format!("All that {named} has taken under {limit} is forgotten."))?;
     let mut ask = json!({"ask": "limits.reset", "limit": limit});
     ask[field(of)] = json!(key);
     let answer = reached.act(ask, run.patience()?).await?;
     run.tell(&reached, &answer, || {
         let granted = Document::of(&answer).number("granted");
         let given_back = granted.map(|units| format!(": {} given back", count(units)));
-        format!("{key} begins anew under {limit}{}", given_back.unwrap_or_default())
+        format!("{named} begins anew under {limit}{}", given_back.unwrap_or_default())
     });
     Ok(Exit::Done)
 }
@@ -62,14 +70,23 @@ pub(crate) async fn reset(run: &mut Run<'_>, of: &Key) -> Result<Exit, Failure> 
 pub(crate) async fn explain(run: &mut Run<'_>, amount: &Amount) -> Result<Exit, Failure> {
     let mut reached = run.group()?.any().await?;
     let answer = reached.look(question("limits.explain", amount), run.patience()?).await?;
-    run.tell(&reached, &answer, || explained(&answer));
-    Ok(Exit::Done)
+    run.tell(&reached, &answer, || explained(amount, &answer));
+    let errors = Document::of(&answer).list("items").filter_map(|item| item.text("error"));
+    if errors.into_iter().any(|error| error != NEVER) {
+        return Ok(Exit::Refused);
+    }
+    exit(&answer)
 }
 
 fn question(ask: &str, Amount { of, amount }: &Amount) -> Value {
     let mut question = json!({"ask": ask, "limit": of.limit, "amount": amount});
     question[field(of)] = json!(of.key);
     question
+}
+
+/// A key, fit for a terminal.
+fn named(of: &Key) -> String {
+    if of.key.is_empty() { "\"\"".to_owned() } else { clean(&of.key) }
 }
 
 /// The field in which a key stands.
@@ -89,8 +106,14 @@ fn exit(answer: &Value) -> Result<Exit, Failure> {
     }
 }
 
+/// What would come of it.
+fn would_be(asked: &Amount, answer: &Value) -> String {
+    decision(asked, answer, "would be admitted", "would be denied")
+}
+
 fn decision(asked: &Amount, answer: &Value, allowed: &str, denied: &str) -> String {
-    let Amount { of: Key { limit, key, .. }, amount } = asked;
+    let Amount { of: Key { limit, .. }, amount } = asked;
+    let key = named(&asked.of);
     let answer = Document::of(answer);
     let word = if answer.flag("allowed") == Some(true) { allowed } else { denied };
     let mut said = format!("{limit}: {} for {key} {word}", count(*amount));
@@ -114,7 +137,9 @@ fn decision(asked: &Amount, answer: &Value, allowed: &str, denied: &str) -> Stri
 }
 
 /// The sentences of an explanation, one for each limit.
-fn explained(answer: &Value) -> String {
+fn explained(asked: &Amount, answer: &Value) -> String {
     let items = Document::of(answer).list("items").filter_map(|item| item.text("text"));
-    items.collect::<Vec<_>>().join("\n")
+    let decided = answer.pointer("/items/0/decision").filter(|decision| decision.is_object());
+    let told = decided.map(|decided| would_be(asked, decided));
+    told.into_iter().chain(items).collect::<Vec<_>>().join("\n")
 }

@@ -205,6 +205,40 @@ async fn a_denial_has_a_code_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_never_admitted_is_a_denial_of_whoever_only_looks() {
+    let paper = three();
+    let never = DoorError::Refused { error: "never_admitted".into(), detail: "at most 3".into() };
+    paper.answers("127.0.0.1:1", "limits.peek", Err(never));
+    assert_eq!(run(&paper, "peek api alice 9").await.code(), 7);
+    let explained = |allowed: bool, error: Option<&str>, decision: Value| {
+        json!({"allowed": allowed, "items": [
+            {"limit": "api", "text": "why", "error": error, "decision": decision},
+        ]})
+    };
+    let denied = json!({"allowed": false, "limit": 3, "remaining": 0});
+    for (answer, code) in [
+        (explained(true, None, json!({"allowed": true})), 0),
+        (explained(false, None, denied.clone()), 7),
+        (explained(false, Some("never_admitted"), Value::Null), 7),
+        (explained(false, Some("unknown_limit"), Value::Null), 1),
+    ] {
+        paper.answers("127.0.0.1:1", "limits.explain", Ok(answer));
+        assert_eq!(run(&paper, "explain api alice").await.code(), code);
+    }
+    paper.answers("127.0.0.1:1", "limits.explain", Ok(explained(false, None, denied)));
+    let told = "api: 1 for alice would be denied; 0 of 3 left\nwhy\n";
+    assert_eq!(run(&paper, "explain api alice").await.printed, told);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_moves_no_cursor() {
+    let paper = three();
+    paper.answers("127.0.0.1:1", "limits.peek", Ok(json!({"allowed": true})));
+    let shown = run(&paper, "peek api a\u{7}b").await.printed;
+    assert_eq!(shown, "api: 1 for a\u{fffd}b would be admitted\n");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_limits_file_is_checked_and_put() {
     let paper = three();
     let group =

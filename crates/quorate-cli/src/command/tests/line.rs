@@ -56,6 +56,57 @@ fn every_command_ends_its_help_with_examples_that_can_be_typed() {
 }
 
 #[test]
+fn a_wrong_line_is_known_to_be_a_check() {
+    let is_check =
+        |line: &str| Arguments::are_for("check", line.split(' ').map(std::ffi::OsString::from));
+    for line in ["check --bogus", "--timeout -1s check", "--json --peer x:1 check", "-y check"] {
+        assert!(is_check(line), "{line}");
+    }
+    for line in ["limits check", "--as check status", "status", "--bogus"] {
+        assert!(!is_check(line), "{line}");
+    }
+}
+
+/// `ask --json | jq .remaining` has shown `null` to whoever tried it.
+#[tokio::test(start_paused = true)]
+async fn what_the_examples_pick_out_of_a_document_is_in_it() {
+    let paper = three();
+    let admitted = json!({"allowed": true, "limit": 100, "remaining": 99, "granted": 1});
+    paper.answers("127.0.0.1:1", "limits.ask", Ok(admitted));
+    let mut command = Arguments::command();
+    command.build();
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cli.md");
+    let mut pages = vec![std::fs::read_to_string(page).expect("docs/cli.md is there")];
+    pages.extend(command.get_subcommands().filter_map(|it| Some(it.get_after_help()?.to_string())));
+    let mut count = 0;
+    for line in pages.iter().flat_map(|page| page.lines()) {
+        let Some((line, path)) = line.trim().split_once(" | jq ") else { continue };
+        let line = line.strip_prefix("quorate ").expect("a command");
+        let line = line.replace("top", "top --once");
+        let pointer = path.trim_start_matches("-r ").replace('.', "/");
+        let document = run(&paper, &line).await.json();
+        let picked = document.pointer(&pointer);
+        assert!(picked.is_some_and(|picked| !picked.is_null()), "{line} | {path}: {document}");
+        count += 1;
+    }
+    assert!(count >= 3, "{count}");
+}
+
+#[test]
+fn every_command_in_the_page_can_be_typed() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cli.md");
+    let page = std::fs::read_to_string(page).expect("docs/cli.md is there");
+    let lines = page.lines().filter_map(|line| line.strip_prefix("quorate "));
+    let lines: Vec<&str> = lines.map(|line| line.split(['|', '>', '#']).next().unwrap()).collect();
+    assert!(!lines.is_empty());
+    for line in lines {
+        let words = std::iter::once("quorate").chain(line.split_whitespace());
+        let parsed = Arguments::try_parse_from(words);
+        assert!(parsed.is_ok(), "quorate {line}: {}", parsed.expect_err("refused"));
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_refused_by_the_command_line() {
     for line in [
         "",
@@ -73,6 +124,9 @@ fn what_does_not_fit_is_refused_by_the_command_line() {
         "check --unreachable fine",
         "status --every 2",
         "--timeout 0s status",
+        "--as ops/bob status",
+        "found --at ,",
+        "force-primary a --gone b,,c",
     ] {
         let words = std::iter::once("quorate").chain(line.split_whitespace());
         assert!(Arguments::try_parse_from(words).is_err(), "{line}");
