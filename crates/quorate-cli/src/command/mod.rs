@@ -85,7 +85,7 @@ pub(crate) async fn run(command: Command, run: &mut Run<'_>) -> Result<u8, Failu
         Command::Top(topping) => {
             let group = run.group()?.clone();
             let times = top::Times { every: topping.every, now_ms: run.now_ms };
-            top::run(&group, times, topping.once, run.manner.json, run.output).await?
+            return top::run(&group, times, topping.once, run.manner.json, run.output).await;
         }
         Command::Events(reading) => events::run(run, &reading).await?,
         Command::SwitchPrimary { name } => change::switch(run, &name).await?,

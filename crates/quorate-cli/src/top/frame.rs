@@ -122,8 +122,14 @@ impl Frame {
             let mut document = row.rates.map_or_else(|| json!({}), Rates::document);
             document["name"] = json!(row.name);
             document["capacity"] = json!(row.capacity);
-            let keys = row.keys.iter().map(|it| json!({"key": it.key, "used": it.used}));
-            document["keys"] = keys.collect();
+            let key = |it: &Used| {
+                let mut key = json!({"key": it.key, "used": it.used});
+                if let Some(hex) = &it.key_hex {
+                    key["key_hex"] = json!(hex);
+                }
+                key
+            };
+            document["keys"] = row.keys.iter().map(key).collect();
             document
         };
         let mut document = self.rates.map_or_else(|| json!({}), Rates::document);
@@ -180,9 +186,11 @@ fn limits(sample: &Sample, before: Option<&Before>) -> Vec<LimitRow> {
     let row = |name: String| {
         // A limit that a peer has just learned of had no decisions there.
         let of = |counted: &Counted| Some(counted.limits.get(&name).copied().unwrap_or_default());
+        // Of one that nobody counts by itself nothing is known.
+        let is_counted = sample.counted.values().any(|counted| counted.limits.contains_key(&name));
         LimitRow {
-            rates: before.map(|before| rates(sample, before, of)),
-            capacity: sample.capacities.get(&name).copied(),
+            rates: before.filter(|_| is_counted).map(|before| rates(sample, before, of)),
+            capacity: sample.capacities.get(&name).copied().flatten(),
             keys: sample.keys.get(&name).cloned().unwrap_or_default(),
             name,
         }

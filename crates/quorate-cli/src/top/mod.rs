@@ -30,6 +30,7 @@ pub(crate) struct Times {
 }
 
 /// Shows the group until somebody ends it, as JSON, or once; once also where there is no terminal.
+/// Returns the code for the shell: what a signal ends has that of the signal.
 ///
 /// # Errors
 ///
@@ -40,17 +41,17 @@ pub(crate) async fn run(
     is_once: bool,
     is_json: bool,
     output: &mut Output,
-) -> Result<Exit, Failure> {
+) -> Result<u8, Failure> {
     if is_once || !(is_json || output.is_screen()) {
         let frame = once(group, times).await?;
         match is_json {
             true => output.json(&frame.document()),
             false => output.lines(screen::as_text(&frame, WIDTH)),
         }
-        return Ok(Exit::Done);
+        return Ok(Exit::Done.code());
     }
     if is_json {
-        return documents(group, times, output).await;
+        return Ok(documents(group, times, output).await?.code());
     }
     let view = View { is_coloured: may_colour(), has_keys: true, ..View::default() };
     terminal::run(group, times, view).await
@@ -60,7 +61,7 @@ pub(crate) async fn run(
 async fn once(group: &Group, times: Times) -> Result<Frame, Failure> {
     let first = Sample::first(group, Keys::Nothing).await?;
     tokio::time::sleep(times.every).await;
-    let (sample, before) = next(first, group, Keys::All).await?;
+    let (sample, before) = next(first, group, Keys::Many).await?;
     Ok(Frame::new(&sample, Some(&before), (times.now_ms)()))
 }
 
@@ -97,7 +98,7 @@ async fn documents(group: &Group, times: Times, output: &mut Output) -> Result<E
     while !output.is_closed() {
         tokio::time::sleep(times.every).await;
         let has_before = sample.is_some();
-        match look(group, times, sample.take(), Keys::All).await {
+        match look(group, times, sample.take(), Keys::Some).await {
             Ok((next, frame)) => {
                 if has_before {
                     output.json(&frame.document());

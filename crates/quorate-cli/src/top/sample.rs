@@ -16,13 +16,16 @@ use crate::top::counts::{Counts, Times};
 /// How long a peer has for its numbers.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Limits of which the keys are shown.
-pub(crate) const MAX_LIMITS: usize = 8;
+/// Limits of which the keys are asked for at one look, one after the other in turn.
+const SOME_LIMITS: usize = 8;
+
+/// The same of a look that is the only one.
+const MANY_LIMITS: usize = 64;
 
 /// Keys of each limit.
 const MAX_KEYS: u64 = 5;
 
-/// Limits of which the capacity is remembered.
+/// Limits that are shown.
 const MAX_KNOWN: usize = 1024;
 
 /// Events that are kept for the screen.
@@ -40,6 +43,8 @@ pub(crate) struct Counted {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Used {
     pub(crate) key: String,
+    /// The same in hexadecimal digits, where it is no text and the peer says so.
+    pub(crate) key_hex: Option<String>,
     pub(crate) used: u64,
 }
 
@@ -51,8 +56,9 @@ pub(crate) struct Sample {
     pub(crate) counted: BTreeMap<String, Counted>,
     /// The fullest keys, by limit.
     pub(crate) keys: BTreeMap<String, Vec<Used>>,
-    /// The most units that are admitted at once, by limit.
-    pub(crate) capacities: BTreeMap<String, u64>,
+    /// The limits that the group decides by, each with the most units that it admits at once, if
+    /// it has such a number.
+    pub(crate) capacities: BTreeMap<String, Option<u64>>,
     /// The newest last, with the peer that tells of them.
     pub(crate) events: Vec<(String, Event)>,
     /// Since when the primary is primary, by the events.
@@ -76,7 +82,9 @@ pub(crate) struct Reign {
 pub(crate) enum Keys {
     /// One limit's after the other: a look at them goes through all cells of the primary.
     OneLimit,
-    All,
+    Some,
+    /// As many as are asked for at all, in a look that is the only one.
+    Many,
     /// None: what was counted is all that is wanted of this look.
     Nothing,
 }
@@ -171,9 +179,11 @@ impl Sample {
         self.next_event = (name, heard.next);
     }
 
-    /// The limits that are shown: those with the most decisions first.
+    /// The limits that are shown: those with the most decisions first. A peer counts by the limits
+    /// that its code has, and sums up the others, so there are more than those.
     pub(crate) fn limits(&self) -> Vec<String> {
-        let mut totals: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut totals: BTreeMap<&str, u64> =
+            self.capacities.keys().map(|name| (&**name, 0)).collect();
         for (name, counts) in self.counted.values().flat_map(|counted| &counted.limits) {
             let total = totals.entry(name).or_default();
             *total = total.saturating_add(counts.decisions);
@@ -181,34 +191,38 @@ impl Sample {
         let mut limits: Vec<(&str, u64)> = totals.into_iter().collect();
         limits
             .sort_by(|(one, of_one), (other, of_other)| of_other.cmp(of_one).then(one.cmp(other)));
-        limits.into_iter().take(MAX_LIMITS).map(|(name, _)| name.to_owned()).collect()
+        limits.into_iter().take(MAX_KNOWN).map(|(name, _)| name.to_owned()).collect()
     }
 
     async fn ask_for_keys(&mut self, keys: Keys) {
+        if keys == Keys::Nothing {
+            return;
+        }
+        let got = answer(self.survey.best_mut(), json!({"ask": "limits.get"})).await;
+        let got = Document::of(&got).at("limits");
+        if got.is_there() {
+            let limits = got.entries().take(MAX_KNOWN);
+            self.capacities = limits.map(|(name, spec)| (clean(name), capacity(spec))).collect();
+        }
         let limits = self.limits();
         self.keys.retain(|limit, _| limits.contains(limit));
-        let asked = match keys {
-            Keys::Nothing => return,
-            Keys::All => limits,
-            Keys::OneLimit => {
-                self.turn = self.turn.wrapping_add(1);
-                let turn = self.turn.checked_rem(limits.len());
-                turn.map(|turn| limits[turn].clone()).into_iter().collect()
-            }
+        // What a peer sums up is no limit.
+        let is_limit =
+            |name: &&String| self.capacities.is_empty() || self.capacities.contains_key(*name);
+        let limits: Vec<String> = limits.iter().filter(is_limit).cloned().collect();
+        let many = match keys {
+            Keys::Nothing => 0,
+            Keys::OneLimit => 1,
+            Keys::Some => SOME_LIMITS,
+            Keys::Many => MANY_LIMITS,
         };
-        // They change seldom: once in a round is enough.
-        if keys == Keys::All || self.turn % MAX_LIMITS == 1 {
-            let answer = answer(self.survey.best_mut(), json!({"ask": "limits.get"})).await;
-            let limits = Document::of(&answer).at("limits");
-            let limits = limits.entries().take(MAX_KNOWN);
-            self.capacities =
-                limits.filter_map(|(name, spec)| Some((clean(name), capacity(spec)?))).collect();
-        }
-        for limit in asked {
+        let many = many.min(limits.len());
+        for limit in limits.iter().cycle().skip(self.turn).take(many) {
             let ask = json!({"ask": "limits.top", "limit": limit, "n": MAX_KEYS});
             let top = answer(self.survey.best_mut(), ask).await;
-            self.keys.insert(limit, used(&top));
+            self.keys.insert(limit.clone(), used(&top));
         }
+        self.turn = (self.turn + many).checked_rem(limits.len()).unwrap_or_default();
     }
 }
 
@@ -229,8 +243,11 @@ fn capacity(spec: Document<'_>) -> Option<u64> {
 
 fn used(top: &Value) -> Vec<Used> {
     let list = Document::of(top).list("used").take(MAX_KEYS as usize);
-    list.filter_map(|entry| Some(Used { key: entry.text("key")?, used: entry.number("used")? }))
-        .collect()
+    let read = |entry: Document<'_>| {
+        let (key, key_hex) = (entry.text("key")?, entry.text("key_hex"));
+        Some(Used { key, key_hex, used: entry.number("used")? })
+    };
+    list.filter_map(read).collect()
 }
 
 impl Counted {

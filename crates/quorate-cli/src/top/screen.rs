@@ -18,6 +18,15 @@ use crate::top::sample::Used;
 /// Lines of warnings that are shown.
 const MAX_WARNINGS: usize = 4;
 
+/// Lines that are kept for members, limits and events, however much is wrong.
+const MIN_PARTS: usize = 3;
+
+/// Lines that are kept for the limits, however many members there are: of one limit.
+const MIN_LIMITS: usize = 4;
+
+/// Lines that are kept for the events, however many limits there are.
+const MIN_EVENTS: usize = 4;
+
 /// How a frame is shown.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct View {
@@ -59,32 +68,80 @@ impl View {
 
 /// Draws a frame into all of an area.
 pub(crate) fn draw(frame: &Frame, view: &View, area: Rect, buffer: &mut Buffer) {
+    let width = usize::from(area.width);
     let header = header(frame, view);
-    let warnings = warnings(frame, view, usize::from(area.width));
-    let members = members(&frame.members, view);
-    let limits = limits(frame, view, usize::from(area.width));
+    let room = usize::from(area.height)
+        .saturating_sub(header.len())
+        .saturating_sub(usize::from(view.has_keys));
+    let warnings = warnings(frame, view, width, room.saturating_sub(MIN_PARTS));
+    let room = room.saturating_sub(warnings.len());
+    let mut limits = limits(frame, view, width);
+    let mut members = members(&frame.members, view);
+    let for_limits = limits.len().min(MIN_LIMITS).min(room / 2);
+    fold(&mut members, room - for_limits, "member", view);
+    let room = room - members.len();
+    let for_events = MIN_EVENTS.min(room.saturating_sub(for_limits));
+    fold(&mut limits, room - for_events, "limit", view);
     let height = |lines: &[Line<'_>]| Constraint::Length(lines.len() as u16);
     let parts = [
         height(&header),
         height(&warnings),
         height(&members),
-        Constraint::Max(limits.len() as u16),
-        Constraint::Min(3),
+        height(&limits),
+        Constraint::Min(0),
         Constraint::Length(u16::from(view.has_keys)),
     ];
     let [at_header, at_warnings, at_members, at_limits, at_events, at_keys] =
         Layout::vertical(parts).areas(area);
-    Paragraph::new(header).render(at_header, buffer);
-    Paragraph::new(warnings).render(at_warnings, buffer);
-    Paragraph::new(members).render(at_members, buffer);
-    Paragraph::new(limits).render(at_limits, buffer);
     let events = events(frame, view, usize::from(at_events.height));
-    Paragraph::new(events).render(at_events, buffer);
-    if view.has_keys {
-        let pause = if view.is_paused { "p goes on" } else { "p pauses" };
-        let keys = format!("q ends   {pause}   up and down: limits");
-        Paragraph::new(Line::from(view.span(Paint::Faint, keys))).render(at_keys, buffer);
+    for (lines, at) in [
+        (header, at_header),
+        (warnings, at_warnings),
+        (members, at_members),
+        (limits, at_limits),
+        (events, at_events),
+    ] {
+        let lines: Vec<Line<'static>> = lines.into_iter().map(|line| cut(line, width)).collect();
+        Paragraph::new(lines).render(at, buffer);
     }
+    if view.has_keys {
+        let pause = if view.is_paused { "p or space goes on" } else { "p or space pauses" };
+        let keys = format!("q ends   {pause}   up and down: limits");
+        let keys = Line::from(view.span(Paint::Faint, keys));
+        Paragraph::new(cut(keys, width)).render(at_keys, buffer);
+    }
+}
+
+/// Leaves out the last lines of a part that has no room for all, and says of how many that is.
+fn fold(lines: &mut Vec<Line<'static>>, height: usize, thing: &str, view: &View) {
+    if lines.len() <= height {
+        return;
+    }
+    // A blank one, the heading, and one for each thing.
+    let things = lines.len().saturating_sub(2);
+    let kept = if height > 3 { height - 1 } else { 0 };
+    let left_out = things - kept.saturating_sub(2);
+    lines.truncate(kept);
+    if height > 0 {
+        let text = format!("+{}", counted(left_out as u64, thing));
+        lines.push(Line::from(view.span(Paint::Faint, text)));
+    }
+}
+
+/// A line that ends in a mark if it is longer than there is room.
+fn cut(line: Line<'static>, width: usize) -> Line<'static> {
+    if line.width() <= width {
+        return line;
+    }
+    let mut room = width.saturating_sub(1);
+    let mut spans = Vec::new();
+    for span in line.spans {
+        let kept: String = span.content.chars().take(room).collect();
+        room -= kept.chars().count();
+        spans.push(Span::styled(kept, span.style));
+    }
+    spans.push(Span::raw("…"));
+    Line::from(spans)
 }
 
 fn header(frame: &Frame, view: &View) -> Vec<Line<'static>> {
@@ -140,7 +197,8 @@ fn header(frame: &Frame, view: &View) -> Vec<Line<'static>> {
 }
 
 /// What is wrong, as many to a line as fit.
-fn warnings(frame: &Frame, view: &View, width: usize) -> Vec<Line<'static>> {
+fn warnings(frame: &Frame, view: &View, width: usize, room: usize) -> Vec<Line<'static>> {
+    let most = MAX_WARNINGS.min(room.saturating_sub(1).max(1));
     let told = frame.findings.iter().map(|finding| {
         let paint = match finding.severity {
             Severity::Critical => Paint::Bad,
@@ -157,7 +215,7 @@ fn warnings(frame: &Frame, view: &View, width: usize) -> Vec<Line<'static>> {
         let text = shortened(&text, width.saturating_sub(2).max(1));
         let length = text.chars().count() + 3;
         if used + length > width {
-            if lines.len() == MAX_WARNINGS {
+            if lines.len() == most {
                 left_out += 1;
                 continue;
             }
@@ -229,7 +287,7 @@ fn limits(frame: &Frame, view: &View, width: usize) -> Vec<Line<'static>> {
 }
 
 /// A key, its units, and how much of the limit they are.
-fn fullness(Used { key, used }: &Used, capacity: Option<u64>) -> String {
+fn fullness(Used { key, used, .. }: &Used, capacity: Option<u64>) -> String {
     let part = capacity.and_then(|capacity| percent(*used, capacity));
     let part = part.map(|part| format!(" ({part} %)")).unwrap_or_default();
     format!("{} {}{part}", shortened(key, 24), count(*used))

@@ -19,11 +19,19 @@ use crate::top::{Times, look};
 /// Keys that wait until they are looked at.
 const MAX_KEYS: usize = 16;
 
+/// A shell adds this to the number of the signal that has ended a command.
+const OF_SIGNALS: u8 = 128;
+
+/// The signal of Ctrl-C, which is a key while the terminal is taken.
+const INTERRUPT: u8 = 2;
+
 /// What somebody wants who has pressed a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
     Down,
     End,
+    /// Ended by this signal, or by the key that means it.
+    Signal(u8),
     Pause,
     Redraw,
     Up,
@@ -51,7 +59,7 @@ impl Drop for Taken {
 /// # Errors
 ///
 /// If nobody answers at the first look, or the terminal cannot be used.
-pub(crate) async fn run(group: &Group, times: Times, view: View) -> Result<Exit, Failure> {
+pub(crate) async fn run(group: &Group, times: Times, view: View) -> Result<u8, Failure> {
     // Before the screen is taken: what is said of a failure is to be seen.
     let (sample, frame) = look(group, times, None, Keys::OneLimit).await?;
     let unusable = |error: io::Error| {
@@ -66,8 +74,7 @@ pub(crate) async fn run(group: &Group, times: Times, view: View) -> Result<Exit,
         .spawn(move || read_keys(&sender))
         .map_err(unusable)?;
     let mut shown = Shown { taken, frame, view };
-    shown.until_end(group, times, sample, keys).await.map_err(unusable)?;
-    Ok(Exit::Done)
+    shown.until_end(group, times, sample, keys).await.map_err(unusable)
 }
 
 /// What stands on the terminal.
@@ -84,7 +91,7 @@ impl Shown {
         times: Times,
         first: Sample,
         mut keys: Receiver<Wish>,
-    ) -> io::Result<()> {
+    ) -> io::Result<u8> {
         let mut sample = Some(first);
         let mut ending = pin!(ending());
         loop {
@@ -94,11 +101,11 @@ impl Shown {
             loop {
                 let wish = tokio::select! {
                     wish = keys.recv() => wish.unwrap_or(Wish::End),
-                    () = &mut ending => Wish::End,
+                    signal = &mut ending => Wish::Signal(signal),
                     () = &mut next_look, if !self.view.is_paused => break,
                 };
-                if self.grant(wish)? {
-                    return Ok(());
+                if let Some(code) = self.grant(wish)? {
+                    return Ok(code);
                 }
             }
             let mut look = pin!(look(group, times, sample.take(), Keys::OneLimit));
@@ -106,10 +113,10 @@ impl Shown {
                 let wish = tokio::select! {
                     looked = &mut look => break looked,
                     wish = keys.recv() => wish.unwrap_or(Wish::End),
-                    () = &mut ending => Wish::End,
+                    signal = &mut ending => Wish::Signal(signal),
                 };
-                if self.grant(wish)? {
-                    return Ok(());
+                if let Some(code) = self.grant(wish)? {
+                    return Ok(code);
                 }
             };
             match looked {
@@ -123,11 +130,15 @@ impl Shown {
         }
     }
 
-    /// Does what a key says; returns true if that is to end.
-    fn grant(&mut self, wish: Wish) -> io::Result<bool> {
+    /// Does what a key says; returns the code for the shell if that is to end.
+    fn grant(&mut self, wish: Wish) -> io::Result<Option<u8>> {
         self.view.grant(wish, self.frame.limits.len());
         self.draw()?;
-        Ok(wish == Wish::End)
+        Ok(match wish {
+            Wish::End => Some(Exit::Done.code()),
+            Wish::Signal(signal) => Some(OF_SIGNALS + signal),
+            _ => None,
+        })
     }
 
     fn draw(&mut self) -> io::Result<()> {
@@ -139,18 +150,21 @@ impl Shown {
 
 /// Waits until the system wants this process to end: the terminal is to be given back then.
 #[cfg(unix)]
-async fn ending() {
+async fn ending() -> u8 {
     use tokio::signal::unix::{SignalKind, signal};
-    let wanted = [SignalKind::terminate(), SignalKind::hangup()].map(signal);
-    let [Ok(mut terminate), Ok(mut hang_up)] = wanted else { return std::future::pending().await };
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hang_up)] = kinds.map(signal) else {
+        return std::future::pending().await;
+    };
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = hang_up.recv() => {}
+        _ = interrupt.recv() => INTERRUPT,
+        _ = terminate.recv() => 15,
+        _ = hang_up.recv() => 1,
     }
 }
 
 #[cfg(not(unix))]
-async fn ending() {
+async fn ending() -> u8 {
     std::future::pending().await
 }
 
@@ -163,7 +177,7 @@ impl View {
                 self.first_limit = (self.first_limit + 1).min(limits.saturating_sub(1));
             }
             Wish::Up => self.first_limit = self.first_limit.saturating_sub(1),
-            Wish::End | Wish::Redraw => {}
+            Wish::End | Wish::Signal(_) | Wish::Redraw => {}
         }
     }
 }
@@ -185,9 +199,10 @@ fn wish(event: &Event) -> Option<Wish> {
         _ => return None,
     };
     match key.code {
-        KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => {
-            Some(Wish::End)
+        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
+            Some(Wish::Signal(INTERRUPT))
         }
+        KeyCode::Char('d') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(Wish::End),
         KeyCode::Char('q') | KeyCode::Esc => Some(Wish::End),
         KeyCode::Char('p' | ' ') => Some(Wish::Pause),
         KeyCode::Down | KeyCode::Char('j') => Some(Wish::Down),
@@ -206,7 +221,9 @@ mod tests {
     fn keys_mean_what_the_last_line_says() {
         let key = |code, modifiers| wish(&Event::Key(KeyEvent::new(code, modifiers)));
         assert_eq!(key(KeyCode::Char('q'), KeyModifiers::NONE), Some(Wish::End));
-        assert_eq!(key(KeyCode::Char('c'), KeyModifiers::CONTROL), Some(Wish::End));
+        let interrupted = key(KeyCode::Char('c'), KeyModifiers::CONTROL);
+        assert_eq!(interrupted, Some(Wish::Signal(INTERRUPT)));
+        assert_eq!(key(KeyCode::Char(' '), KeyModifiers::NONE), Some(Wish::Pause));
         assert_eq!(key(KeyCode::Char('c'), KeyModifiers::NONE), None);
         assert_eq!(key(KeyCode::Char('p'), KeyModifiers::NONE), Some(Wish::Pause));
         assert_eq!(wish(&Event::Resize(80, 24)), Some(Wish::Redraw));

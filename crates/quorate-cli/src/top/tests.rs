@@ -69,10 +69,10 @@ fn count(paper: &Paper, seconds: u64) {
 async fn frame(paper: &Paper) -> Frame {
     let group = group(paper);
     count(paper, 0);
-    let first = Sample::first(&group, Keys::All).await.expect("they answer");
+    let first = Sample::first(&group, Keys::Some).await.expect("they answer");
     tokio::time::sleep(Duration::from_secs(2)).await;
     count(paper, 2);
-    let (sample, before) = next(first, &group, Keys::All).await.expect("they answer");
+    let (sample, before) = next(first, &group, Keys::Some).await.expect("they answer");
     Frame::new(&sample, Some(&before), NOW_MS)
 }
 
@@ -174,7 +174,7 @@ async fn rates_are_of_the_time_between_two_looks() {
     assert_eq!(document["at_risk_units"], json!(3));
     let names: Vec<&Value> =
         document["limits"].as_array().expect("a list").iter().map(|it| &it["name"]).collect();
-    assert_eq!(names, ["api", "mail"]);
+    assert_eq!(names, ["api", "mail", "n"]);
     assert_eq!(document["limits"][0]["keys"][0], json!({"key": "alice", "used": 1234}));
     assert_eq!(document["limits"][0]["capacity"], json!(1500));
 }
@@ -189,6 +189,45 @@ async fn a_small_screen_and_an_empty_one_are_drawn_as_well() {
             .draw(|screen| screen::draw(&frame, &view, screen.area(), screen.buffer_mut()))
             .expect("infallible");
     }
+}
+
+/// A limit that was added to a running group was nowhere: no peer counts it by itself.
+#[tokio::test(start_paused = true)]
+async fn all_limits_are_shown_and_none_is_left_out_without_a_word() {
+    let paper = three();
+    count(&paper, 0);
+    let limits: serde_json::Map<String, Value> =
+        (0..21).map(|n| (format!("limit-{n:02}"), json!({"rate": "10/s"}))).collect();
+    paper.answers("127.0.0.1:1", "limits.get", Ok(json!({"revision": 2, "limits": limits})));
+    let group = group(&paper);
+    let times = Times { every: Duration::from_secs(1), now_ms: || NOW_MS };
+    let frame = once(&group, times).await.expect("they answer");
+    let document = frame.document();
+    let names: Vec<&Value> =
+        document["limits"].as_array().expect("a list").iter().map(|it| &it["name"]).collect();
+    assert_eq!(names.len(), 23);
+    let [.., last] = &names[..] else { panic!("there are some") };
+    assert_eq!(*last, "limit-20");
+    assert_eq!(document["limits"][22]["keys"][0]["key"], "alice");
+    let mut terminal = Terminal::new(TestBackend::new(80, 20)).expect("infallible");
+    terminal
+        .draw(|screen| screen::draw(&frame, &view(), screen.area(), screen.buffer_mut()))
+        .expect("infallible");
+    let drawn = screen::lines_of(terminal.backend().buffer()).join("\n");
+    assert!(drawn.contains("\n+19 limits\n"), "{drawn}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_a_small_screen_it_is_said_what_is_left_out() {
+    let mut terminal = Terminal::new(TestBackend::new(40, 10)).expect("infallible");
+    let frame = frame(&three()).await;
+    terminal
+        .draw(|screen| screen::draw(&frame, &view(), screen.area(), screen.buffer_mut()))
+        .expect("infallible");
+    let drawn = screen::lines_of(terminal.backend().buffer());
+    assert!(drawn.contains(&"+3 members".to_owned()), "{drawn:#?}");
+    assert!(drawn.contains(&"+3 limits".to_owned()), "{drawn:#?}");
+    assert!(drawn[1].ends_with('…'), "{drawn:#?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -214,8 +253,8 @@ async fn one_limit_after_the_other_is_looked_at() {
     let asked = paper.asked().into_iter().map(|(_, ask)| ask);
     let limits: Vec<Value> =
         asked.filter(|ask| ask["ask"] == "limits.top").map(|ask| ask["limit"].clone()).collect();
-    assert_eq!(limits, ["mail", "api", "mail", "api"]);
-    assert_eq!(sample.keys.len(), 2);
+    assert_eq!(limits, ["api", "mail", "n", "api"]);
+    assert_eq!(sample.keys.len(), 3);
 }
 
 /// `quorate top --json | head -1` never ended where the group went away after the first document.
