@@ -247,7 +247,7 @@ pub(crate) enum Monitoring {
         /// The members that are wanted: 1 to 7.
         size: u64,
         /// How long a member is silent before it may be forgotten. Default: as it is, or else 60s
-        /// or three failure timeouts, whichever is longer.
+        /// or three failure timeouts, whichever is longer; 30d at most.
         #[arg(long, value_name = "TIME", value_parser = some_duration)]
         grace: Option<Duration>,
     },
@@ -255,7 +255,7 @@ pub(crate) enum Monitoring {
     Off,
     /// Forgets nobody for so long, and then goes on by itself.
     Pause {
-        /// How long: 30m, 2h.
+        /// How long: 30m, 2h; 1d at most.
         #[arg(value_name = "TIME", value_parser = some_duration)]
         time: Duration,
     },
@@ -271,13 +271,13 @@ pub(crate) enum Limits {
     /// Reads a limits file, and says what is wrong with it and what it would change.
     #[command(after_help = examples::LIMITS_CHECK)]
     Check {
-        /// The file, in TOML.
+        /// The file, in TOML; - is standard input.
         file: PathBuf,
     },
     /// Has the whole group decide by a limits file.
     #[command(after_help = examples::LIMITS_PUT)]
     Put {
-        /// The file, in TOML.
+        /// The file, in TOML; - is standard input.
         file: PathBuf,
         /// What becomes of the units that were taken under a limit that changes.
         #[arg(long, value_name = "HOW", default_value = "keep")]

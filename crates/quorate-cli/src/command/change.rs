@@ -6,6 +6,8 @@ use crate::command::Run;
 use crate::exit::{Exit, Failure};
 use crate::group::Reached;
 use crate::report::document::Document;
+use crate::report::status::Status;
+use crate::text::units::{are, counted, listed};
 
 /// Has a member take over.
 ///
@@ -15,7 +17,11 @@ use crate::report::document::Document;
 pub(crate) async fn switch(run: &mut Run<'_>, name: &str) -> Result<Exit, Failure> {
     let mut reached = run.group()?.any().await?;
     let answer = reached.act(json!({"ask": "switch", "to": name}), run.patience()?).await?;
-    run.tell(&reached, &answer, || format!("{name} is primary"));
+    let was = reached.status.has_primary() && reached.status.primary.as_deref() == Some(name);
+    run.tell(&reached, &answer, || match was {
+        true => format!("{name} was primary already"),
+        false => format!("{name} is primary"),
+    });
     Ok(Exit::Done)
 }
 
@@ -26,14 +32,30 @@ pub(crate) async fn switch(run: &mut Run<'_>, name: &str) -> Result<Exit, Failur
 /// If it does not, or that is not meant.
 pub(crate) async fn leave(run: &mut Run<'_>, name: &str) -> Result<Exit, Failure> {
     let mut reached = run.group()?.find(name).await?;
-    let left = reached.status.members.len().saturating_sub(1);
+    let without = without(&reached.status, name);
     let group = reached.status.group.clone();
-    run.consent(&format!(
-        "{name} leaves group {group} for good: majorities are of {left} members then."
-    ))?;
+    let primary = match reached.status.primary.as_deref() == Some(name) {
+        true => "\nIt is the primary: another one takes over first.",
+        false => "",
+    };
+    run.consent(&format!("{name} leaves group {group} for good: {without}.{primary}"))?;
     let answer = reached.act(json!({"ask": "leave"}), run.patience()?).await?;
-    run.tell(&reached, &answer, || format!("{name} has left{}", members(&answer)));
+    run.tell(&reached, &answer, || {
+        format!("{name} has left{}; its process may be stopped", members(&answer))
+    });
     Ok(Exit::Done)
+}
+
+/// What majorities are of without a member, and how many more may fail then.
+fn without(status: &Status, name: &str) -> String {
+    let left = status.members.iter().filter(|member| member.name != name);
+    let size = left.clone().count();
+    let here = left.filter(|member| status.is_here(member)).count();
+    let may_fail = match here.saturating_sub(size / 2 + 1) {
+        0 => "none of them may fail".to_owned(),
+        spare => format!("{spare} of them may fail"),
+    };
+    format!("majorities are of {} then, and {may_fail}", counted(size as u64, "member"))
 }
 
 /// Counts a member out that is gone.
@@ -43,7 +65,14 @@ pub(crate) async fn leave(run: &mut Run<'_>, name: &str) -> Result<Exit, Failure
 /// If it is not counted out, or that is not meant.
 pub(crate) async fn forget(run: &mut Run<'_>, name: &str) -> Result<Exit, Failure> {
     let mut reached = run.group()?.any().await?;
-    let group = reached.status.group.clone();
+    let Status { group, members: known, .. } = &reached.status;
+    if !known.is_empty() && reached.status.member(name).is_none() {
+        let who: Vec<&str> = known.iter().map(|member| &*member.name).collect();
+        let detail =
+            format!("there is no member {name}: they are {}; nothing was changed", listed(&who));
+        return Err(Failure::new(Exit::Refused, "not_member", detail));
+    }
+    let group = group.clone();
     let link = reached.status.other(name).and_then(|other| other.is_linked);
     let still = match link {
         Some(true) => format!("\nIt is connected to {} at this moment.", reached.status.name),
@@ -82,6 +111,8 @@ pub(crate) async fn priority(run: &mut Run<'_>, name: &str, priority: u8) -> Res
 pub(crate) async fn found(run: &mut Run<'_>, at: &[String]) -> Result<Exit, Failure> {
     let survey = run.group()?.survey().await?;
     let unanswered = survey.unanswered.clone();
+    let best = &survey.best().status;
+    let primary = best.primary.clone().filter(|_| best.has_primary());
     let is_asked = |reached: &Reached| {
         let name = &reached.status.name;
         let is_member = reached.status.member(name).is_some();
@@ -101,14 +132,16 @@ pub(crate) async fn found(run: &mut Run<'_>, at: &[String]) -> Result<Exit, Fail
         [] => String::new(),
         missing => {
             let missing: Vec<&str> = missing.iter().map(|(name, _)| &**name).collect();
-            format!(" What only {} hold is lost.", missing.join(", "))
+            let hold = if missing.len() == 1 { "holds" } else { "hold" };
+            format!(" What only {} {hold} is lost.", listed(&missing))
         }
     };
     let group = first.status.group.clone();
     run.consent(&format!(
-        "{} found group {group} as soon as they are a majority, without waiting for anybody \
-         else.{without}",
-        names.join(", ")
+        "{} {} to found group {group} as soon as they are a majority, without waiting for \
+         anybody else.{without}",
+        listed(&names),
+        are(names.len())
     ))?;
     let mut answers = Vec::new();
     let mut failures = Vec::new();
@@ -126,11 +159,15 @@ pub(crate) async fn found(run: &mut Run<'_>, at: &[String]) -> Result<Exit, Fail
         }
         (_, None) => {}
     }
-    match run.manner.json {
-        true => run.output.json(&json!({"answers": answers})),
-        false => run.output.text(&format!(
-            "{} are told; quorate status says when somebody decides",
-            names.join(", ")
+    match (run.manner.json, primary) {
+        (true, _) => run.output.json(&json!({"answers": answers})),
+        (false, Some(primary)) => run.output.text(&format!(
+            "nothing is to be done: group {group} is founded, and {primary} decides"
+        )),
+        (false, None) => run.output.text(&format!(
+            "{} {} told; quorate status says when somebody decides",
+            listed(&names),
+            are(names.len())
         )),
     }
     Ok(Exit::Done)

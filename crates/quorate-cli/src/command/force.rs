@@ -10,7 +10,7 @@ use crate::report::document::Document;
 use crate::report::status::Status;
 use crate::text::style::Style;
 use crate::text::table::{Cell, Side, Table};
-use crate::text::units::moment;
+use crate::text::units::{are, listed, moment};
 
 /// Shows who has what, asks whether it is meant, and forces.
 ///
@@ -36,9 +36,11 @@ pub(crate) async fn run(run: &mut Run<'_>, forcing: &Forcing) -> Result<Exit, Fa
         let as_of = answer.number("as_of_ms").map(moment);
         let kept = as_of.map(|as_of| format!("\nkept: everything decided up to {as_of}"));
         format!(
-            "{name} is primary{generation}; {} are counted out{}\nlost: what only they held",
-            gone.join(", "),
-            kept.unwrap_or_default()
+            "{name} is primary{generation}; {} {} counted out{}\nlost: what only {} held",
+            listed(gone),
+            are(gone.len()),
+            kept.unwrap_or_default(),
+            if gone.len() == 1 { "it" } else { "they" }
         )
     });
     Ok(Exit::Done)
@@ -139,11 +141,12 @@ fn question(survey: &Survey, name: &str, gone: &[String]) -> String {
         }
     };
     format!(
-        "{}\n\n{name} becomes primary of a new generation, and {} are counted out for good.\n\
+        "{}\n\n{name} becomes primary of a new generation, and {} {} counted out for good.\n\
          {kept}\nmay be lost: what only {} held{alive}\nWhoever is named as gone and still runs \
          goes on deciding until it hears of this.",
         table.lines(Style::PLAIN).join("\n"),
-        gone.join(", "),
-        gone.join(", "),
+        listed(gone),
+        are(gone.len()),
+        listed(gone),
     )
 }

@@ -1,6 +1,7 @@
 //! `limits`: shown, checked against a file, and changed to what a file says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::path::Path;
 
 use quorate_ratelimit::LimitsSpec;
@@ -11,6 +12,10 @@ use crate::command::Run;
 use crate::exit::{Exit, Failure};
 use crate::group::Reached;
 use crate::report::document::Document;
+use crate::text::clean::clean;
+
+/// The name of a file that is standard input.
+const STDIN: &str = "-";
 
 /// Largest limits file: more than a group can hold.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
@@ -81,7 +86,11 @@ async fn check(run: &mut Run<'_>, file: &Path) -> Result<Exit, Failure> {
         let changes = changes.as_ref().map(Changes::document);
         run.output.json(&json!({"limits": limits.len(), "changes": changes}));
     } else {
-        run.output.text(&format!("{}: {} limits, all usable", file.display(), limits.len()));
+        let told = match limits.len() {
+            1 => "1 limit, usable".to_owned(),
+            many => format!("{many} limits, all usable"),
+        };
+        run.output.text(&format!("{}: {told}", shown(file)));
         run.output.lines(changes.iter().flat_map(Changes::lines));
     }
     Ok(Exit::Done)
@@ -99,14 +108,21 @@ async fn put(run: &mut Run<'_>, file: &Path, carry: Carrying) -> Result<Exit, Fa
     run.consent(&format!(
         "{}\nThe whole group decides by {} from now on; {fate}.",
         changes.lines().join("\n"),
-        file.display()
+        shown(file)
     ))?;
     let ask = json!({"ask": "limits.put", "limits": limits, "carry": carry.word()});
     let answer = reached.act(ask, run.patience()?).await?;
-    run.tell(&reached, &answer, || {
+    let more = json!({"changes": changes.document()});
+    run.tell_more(&reached, &answer, more, || {
         let revision = Document::of(&answer).number("revision");
         let revision = revision.map(|it| format!("; revision {it}")).unwrap_or_default();
-        format!("the group decides by {}{revision}", file.display())
+        match changes.are_none() {
+            true => format!("no change: the group has decided by these limits{revision}"),
+            false => {
+                let lines = changes.lines().join("\n");
+                format!("{lines}\nthe group decides by {}{revision}", shown(file))
+            }
+        }
     });
     Ok(Exit::Done)
 }
@@ -117,17 +133,29 @@ async fn put(run: &mut Run<'_>, file: &Path, carry: Carrying) -> Result<Exit, Fa
 ///
 /// If it cannot be read, or used; with the line that is wrong.
 fn read(file: &Path) -> Result<Map<String, Value>, Failure> {
-    let shown = file.display();
-    let unread = |error: std::io::Error| Failure::usage("unreadable", format!("{shown}: {error}"));
-    let length = std::fs::metadata(file).map_err(unread)?.len();
-    if length > MAX_FILE_BYTES {
-        let detail = format!("{shown} has {length} bytes, and {MAX_FILE_BYTES} are the most");
+    let name = shown(file);
+    let unread = |error: std::io::Error| Failure::usage("unreadable", format!("{name}: {error}"));
+    let opened: Box<dyn Read> = match file.as_os_str() == STDIN {
+        true => Box::new(std::io::stdin()),
+        false => Box::new(std::fs::File::open(file).map_err(unread)?),
+    };
+    let mut text = String::new();
+    opened.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(unread)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        let detail = format!("{name} has more than {MAX_FILE_BYTES} bytes");
         return Err(Failure::new(Exit::Refused, "unusable_limits", detail));
     }
-    let text = std::fs::read_to_string(file).map_err(unread)?;
     let unusable =
-        |error: String| Failure::new(Exit::Refused, "unusable_limits", format!("{shown}: {error}"));
+        |error: String| Failure::new(Exit::Refused, "unusable_limits", format!("{name}: {error}"));
     parse(&text).map_err(unusable)
+}
+
+/// The name of a file, as it is told.
+fn shown(file: &Path) -> String {
+    match file.as_os_str() == STDIN {
+        true => "standard input".to_owned(),
+        false => clean(&file.display().to_string()),
+    }
 }
 
 /// Reads limits, and checks them as a set.
@@ -159,6 +187,39 @@ struct Changes {
     added: Vec<String>,
     changed: Vec<String>,
     removed: Vec<String>,
+    /// Of those that are changed, what is.
+    fields: BTreeMap<String, Vec<Field>>,
+}
+
+/// What is said of a limit before, and after; `null` if nothing is.
+#[derive(Debug, PartialEq, Eq)]
+struct Field {
+    name: String,
+    old: Value,
+    new: Value,
+}
+
+impl Field {
+    /// Those in which two limits differ.
+    fn all(old: &Value, new: &Value) -> Vec<Self> {
+        let objects = [old, new].into_iter().filter_map(Value::as_object);
+        let names: BTreeSet<&String> = objects.flat_map(Map::keys).collect();
+        let read = |name: &String| Self {
+            name: name.clone(),
+            old: old.get(name).cloned().unwrap_or_default(),
+            new: new.get(name).cloned().unwrap_or_default(),
+        };
+        names.into_iter().map(read).filter(|field| field.old != field.new).collect()
+    }
+
+    fn line(&self, limit: &str) -> String {
+        let [old, new] = [&self.old, &self.new].map(|value| Document::of(value).shown());
+        format!("    {limit}.{}: {old} -> {new}", self.name)
+    }
+
+    fn document(&self) -> Value {
+        json!({"field": self.name, "old": self.old, "new": self.new})
+    }
 }
 
 impl Changes {
@@ -173,6 +234,8 @@ impl Changes {
                 None => changes.added.push(name.clone()),
                 Some(present) if normal(present) != normal(limit) => {
                     changes.changed.push(name.clone());
+                    let fields = Field::all(&normal(present), &normal(limit));
+                    changes.fields.insert(name.clone(), fields);
                 }
                 Some(_) => {}
             }
@@ -185,17 +248,33 @@ impl Changes {
         let line = |mark: &str, what: &str, names: &[String]| {
             (!names.is_empty()).then(|| format!("{mark} {what}: {}", names.join(", ")))
         };
-        let lines = [
-            line("+", "new", &self.added),
-            line("~", "changed", &self.changed),
-            line("-", "no limit any more", &self.removed),
-        ];
-        let lines: Vec<String> = lines.into_iter().flatten().collect();
-        if lines.is_empty() { vec!["= the group has these limits".to_owned()] } else { lines }
+        if self.are_none() {
+            return vec!["= the group has these limits".to_owned()];
+        }
+        let mut lines: Vec<String> = line("+", "new", &self.added).into_iter().collect();
+        lines.extend(line("~", "changed", &self.changed));
+        for (limit, fields) in &self.fields {
+            lines.extend(fields.iter().map(|field| field.line(limit)));
+        }
+        lines.extend(line("-", "no limit any more", &self.removed));
+        lines
+    }
+
+    fn are_none(&self) -> bool {
+        self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty()
     }
 
     fn document(&self) -> Value {
-        json!({"added": self.added, "changed": self.changed, "removed": self.removed})
+        let fields = self.fields.iter().map(|(limit, fields)| {
+            let fields: Vec<Value> = fields.iter().map(Field::document).collect();
+            (limit.clone(), json!(fields))
+        });
+        json!({
+            "added": self.added,
+            "changed": self.changed,
+            "removed": self.removed,
+            "fields": Value::Object(fields.collect()),
+        })
     }
 }
 
@@ -223,8 +302,11 @@ mod tests {
             "old": {"counter": true},
         }});
         let changes = Changes::of(&group, &file.expect("usable"));
-        let lines = ["+ new: new", "~ changed: mail", "- no limit any more: old"];
+        let lines =
+            ["+ new: new", "~ changed: mail", "    mail.max: 6 -> 5", "- no limit any more: old"];
         assert_eq!(changes.lines(), lines);
+        let field = json!({"field": "max", "old": 6, "new": 5});
+        assert_eq!(changes.document()["fields"]["mail"], json!([field]));
     }
 
     #[test]

@@ -59,9 +59,22 @@ impl Run<'_> {
 
     /// Prints what one peer has answered, or in text what that means.
     pub(crate) fn tell(&mut self, by: &Reached, answer: &Value, text: impl FnOnce() -> String) {
+        self.tell_more(by, answer, json!({}), text);
+    }
+
+    /// The same, and in the document these fields as well.
+    pub(crate) fn tell_more(
+        &mut self,
+        by: &Reached,
+        answer: &Value,
+        mut more: Value,
+        text: impl FnOnce() -> String,
+    ) {
         if self.manner.json {
-            let (peer, address) = (&by.status.name, &by.address);
-            self.output.json(&json!({"peer": peer, "address": address, "answer": answer}));
+            more["peer"] = json!(by.status.name);
+            more["address"] = json!(by.address);
+            more["answer"] = answer.clone();
+            self.output.json(&more);
         } else {
             self.output.text(&text());
         }

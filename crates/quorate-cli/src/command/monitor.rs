@@ -50,7 +50,11 @@ pub(crate) async fn run(run: &mut Run<'_>, change: Option<Monitoring>) -> Result
 
 fn described(answer: &Value) -> String {
     let Some(monitor) = Monitor::read(Document::of(answer)) else { return "off".to_owned() };
-    let Some(size) = monitor.size else { return "off: nobody is forgotten by itself".to_owned() };
+    let Some(size) = monitor.size else {
+        let paused = monitor.paused_until_ms.map(moment);
+        let paused = paused.map(|end| format!("; a pause until {end} waits for it to be on"));
+        return format!("off: nobody is forgotten by itself{}", paused.unwrap_or_default());
+    };
     let mut lines = vec![format!("size     {size}")];
     let mut line = |name: &str, said: Option<String>| {
         lines.extend(said.map(|said| format!("{name:<9}{said}")));

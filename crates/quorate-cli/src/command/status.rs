@@ -28,12 +28,14 @@ pub(crate) async fn run(run: &mut Run<'_>, watching: &Watching) -> Result<Exit, 
     while !run.output.is_closed() {
         let surveyed = group.survey().await;
         if !run.manner.json {
+            let at = moment((run.now_ms)());
             run.output.clear();
+            run.output.text(&run.output.style.paint(Paint::Faint, &at));
         }
         match surveyed {
             Ok(survey) => exit = show(run, &survey),
             Err(failure) if run.manner.json => run.output.json(&failure.document()),
-            Err(failure) => run.output.text(&failure.detail),
+            Err(failure) => run.output.text(&format!("quorate: {}", failure.detail)),
         }
         tokio::time::sleep(watching.every).await;
     }

@@ -82,7 +82,7 @@ async fn all_that_answer_are_told_to_found() {
     }
     let founded = run_as(&paper, Some("y"), "found").await;
     assert_eq!(founded.code(), 0);
-    assert!(founded.questions[0].contains("What only c hold is lost."), "{:?}", founded.questions);
+    assert!(founded.questions[0].contains("What only c holds is lost."), "{:?}", founded.questions);
     let asked: Vec<String> = paper.asked().into_iter().map(|(peer, _)| peer).collect();
     assert_eq!(asked, ["a", "b"]);
     let missing = run(&paper, "found --at c --yes").await;
@@ -91,6 +91,42 @@ async fn all_that_answer_are_told_to_found() {
     let refused = DoorError::Refused { error: "shutting_down".into(), detail: "it ends".into() };
     paper.answers("127.0.0.1:2", "found", Err(refused));
     assert_eq!(run(&paper, "found --yes").await.code(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_is_to_be_done_that_is_said() {
+    let paper = three();
+    paper.answers("127.0.0.1:1", "switch", Ok(json!({"primary": "a"})));
+    assert_eq!(run(&paper, "switch-primary a").await.printed, "a was primary already\n");
+    for port in 1..=3 {
+        paper.answers(&format!("127.0.0.1:{port}"), "found", Ok(json!({"founding": true})));
+    }
+    let founded = run(&paper, "found --yes").await;
+    let told = "nothing is to be done: group quota is founded, and a decides\n";
+    assert_eq!((founded.code(), &*founded.printed), (0, told));
+    let off = json!({"size": 0, "grace_ms": 60_000, "paused_until_ms": NOW_MS});
+    paper.answers("127.0.0.1:1", "monitor", Ok(off));
+    let paused = run(&paper, "monitor pause 2h").await;
+    assert!(paused.printed.contains("off: nobody is forgotten by itself; a pause until "));
+    // Nobody is asked whether it is meant.
+    let unknown = run_as(&paper, Some("y"), "forget zzz").await;
+    assert_eq!((unknown.code(), unknown.error()), (1, "not_member"));
+    assert_eq!(unknown.questions.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_leaves_is_told_what_that_leaves() {
+    let paper = three();
+    for address in ["127.0.0.1:1", "127.0.0.1:3"] {
+        paper.answers(address, "leave", Ok(json!({"left": "c"})));
+    }
+    let left = run_as(&paper, Some("y"), "leave c").await;
+    assert_eq!(left.printed, "c has left; its process may be stopped\n");
+    let asked = "c leaves group quota for good: majorities are of 2 members then, and none of \
+                 them may fail.\nGo on? [y/N]";
+    assert_eq!(left.questions, [asked]);
+    let left = run_as(&paper, Some("y"), "leave a").await;
+    assert!(left.questions[0].contains("It is the primary"), "{:?}", left.questions);
 }
 
 #[tokio::test(start_paused = true)]
@@ -108,7 +144,7 @@ async fn a_primary_is_forced_after_the_groups_name_was_typed() {
             "a     yes            1     4     65536    830  primary",
             "b     no             -     -         -      -  counted out",
             "kept: everything decided up to 2026-11-30T13:04:05.123Z",
-            "may be lost: what only b, c held",
+            "may be lost: what only b and c held",
             "Type the group's name to go on (quota):",
         ] {
             assert!(question.contains(told), "{told}: {question}");
@@ -116,7 +152,7 @@ async fn a_primary_is_forced_after_the_groups_name_was_typed() {
         assert_eq!(run(&paper, line).await.code(), 2);
         let meant = run_as(&paper, Some("quota"), line).await;
         assert_eq!(meant.code(), 0);
-        let told = "a is primary of generation 2; b, c are counted out\nkept: everything decided \
+        let told = "a is primary of generation 2; b and c are counted out\nkept: everything decided \
                     up to 2026-11-30T13:04:05.123Z\nlost: what only they held\n";
         assert_eq!(meant.printed, told);
     }
@@ -249,8 +285,10 @@ async fn a_limits_file_is_checked_and_put() {
     std::fs::write(&file, "[limits.api]\nrate = \"200/s\"\n").expect("written");
     let file_shown = file.display();
     let checked = run(&paper, &format!("limits check {file_shown}")).await;
-    let told =
-        format!("{file_shown}: 1 limits, all usable\n~ changed: api\n- no limit any more: old\n");
+    let told = format!(
+        "{file_shown}: 1 limit, usable\n~ changed: api\n    api.rate: 100/s -> 200/s\n- no \
+             limit any more: old\n"
+    );
     assert_eq!((checked.code(), &*checked.printed), (0, &*told));
     assert_eq!(run(&paper, &format!("limits put {file_shown}")).await.code(), 2);
     let put = run(&paper, &format!("limits put {file_shown} --carry reset --yes")).await;
@@ -260,6 +298,13 @@ async fn a_limits_file_is_checked_and_put() {
         "ask": "limits.put", "carry": "reset", "limits": {"api": {"rate": "200/s"}},
     });
     assert_eq!(ask, expected);
+    let put = run(&paper, &format!("limits put {file_shown} --yes --json")).await.json();
+    let field = json!({"field": "rate", "old": "100/s", "new": "200/s"});
+    assert_eq!(put["changes"]["fields"]["api"], json!([field]));
+    let same = json!({"revision": 4, "limits": {"api": {"rate": "200/s"}}});
+    paper.answers("127.0.0.1:1", "limits.get", Ok(same));
+    let put = run(&paper, &format!("limits put {file_shown} --yes")).await.printed;
+    assert_eq!(put, "no change: the group has decided by these limits; revision 4\n");
     std::fs::write(&file, "[limits.api]\nbrust = 5\n").expect("written");
     let wrong = run(&paper, &format!("limits check {file_shown}")).await;
     assert_eq!((wrong.code(), wrong.error()), (1, "unusable_limits"));
@@ -267,6 +312,6 @@ async fn a_limits_file_is_checked_and_put() {
     let unread = run(&paper, &format!("limits check {file_shown}")).await;
     assert_eq!((unread.code(), unread.error()), (2, "unreadable"));
     let shown = run(&paper, "limits show").await;
-    let told = "# revision 3\n[limits.api]\nrate = \"100/s\"\n\n[limits.old]\ncounter = true\n";
+    let told = "# revision 4\n[limits.api]\nrate = \"200/s\"\n";
     assert_eq!(shown.printed, told);
 }
