@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 use quorate::{Event, PeerRole};
@@ -346,4 +346,21 @@ fn what_cannot_be_written_is_told_by_the_code() {
         let complained = String::from_utf8_lossy(&ended.stderr);
         assert!(complained.contains("cannot be written"), "{words:?}: {complained}");
     }
+}
+
+#[test]
+fn a_limits_file_may_come_by_standard_input() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_quorate"))
+        .args(["limits", "check", "-"])
+        .env_remove("QUORATE_PEERS")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary can be started");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    stdin.write_all(b"limits.api.rate = \"7/s\"\n").expect("it reads");
+    drop(stdin);
+    let ended = child.wait_with_output().expect("it ends");
+    let printed = String::from_utf8_lossy(&ended.stdout);
+    assert_eq!(printed, "standard input: 1 limit, usable\n");
 }

@@ -13,7 +13,7 @@ use crate::text::units::{duration, some_duration};
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Command {
     /// Shows the group: who decides, who is there, and what is wrong.
-    #[command(after_help = examples::STATUS)]
+    #[command(after_help = examples::STATUS, after_long_help = examples::STATUS_AND_WORDS)]
     Status(Watching),
 
     /// Says in one line whether all is well, for monitors.
@@ -110,8 +110,8 @@ pub(crate) enum Command {
     /// Prints the manual page, of quorate or of one command.
     #[command(after_help = examples::MAN)]
     Man {
-        /// The command.
-        command: Option<String>,
+        /// The command: limits, limits put or limits-put.
+        command: Vec<String>,
     },
 }
 

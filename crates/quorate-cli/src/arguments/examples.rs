@@ -20,14 +20,40 @@ Exit codes:
   7  ask, peek, explain: the limit denies it
   check alone has codes of its own: 0 ok, 1 warning, 2 critical, 3 unknown";
 
-pub(crate) const STATUS: &str = "\
+macro_rules! status {
+    () => {
+        "\
 Exit codes: 0 healthy, 5 degraded, 6 nobody decides, 4 nobody was reached.
 
 Examples:
   quorate --peer 127.0.0.1:7101 status
   quorate status --watch
   quorate status --json | jq -r .status.primary
-  until quorate status >/dev/null; do sleep 1; done      # wait until all is well again";
+  until quorate status >/dev/null; do sleep 1; done      # wait until all is well again"
+    };
+}
+
+pub(crate) const STATUS: &str = status!();
+
+pub(crate) const STATUS_AND_WORDS: &str = concat!(
+    "\
+Words:
+  PRIO         who is promoted first: the lowest number; never one with 0
+  LAG          cuts that a member is behind the primary; a cut is what it sends at a time
+  STORE        the part of its room that is taken, of cells or of bytes, whichever is nearer
+  at risk      units that were admitted and that no majority holds yet: a failover would lose them
+  reign        the founding (generation) and the election in it (term) that a primary is of
+  behind       connected, and does not keep up with the primary
+  suspects     connected, and does not hear the primary
+  not counted  a member that has yet to be brought up to date: it does not vote
+  stale        silent for the grace of the monitor, a minute by default
+  down         not connected to the one who speaks
+  removed      counted out of the group
+  others       peers that are connected and no members: clients, and those that join
+
+",
+    status!()
+);
 
 pub(crate) const CHECK: &str = "\
 Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown. What is printed is one line, with numbers behind

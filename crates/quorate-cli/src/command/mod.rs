@@ -114,7 +114,7 @@ pub(crate) async fn run(command: Command, run: &mut Run<'_>) -> Result<u8, Failu
         Command::Reset(key) => taking::reset(run, &key).await?,
         Command::Explain(amount) => taking::explain(run, &amount).await?,
         Command::Completions { shell } => manual::completions(run, shell),
-        Command::Man { command } => manual::page(run, command.as_deref())?,
+        Command::Man { command } => manual::page(run, &command)?,
     };
     Ok(exit.code())
 }

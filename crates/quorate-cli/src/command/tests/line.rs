@@ -145,4 +145,21 @@ async fn completions_and_pages_need_no_group() {
     let page = run(&Paper::default(), "man force-primary").await;
     assert!(page.printed.contains("gone for good"), "{}", page.printed);
     assert_eq!(run(&Paper::default(), "man what").await.code(), Exit::Usage.code());
+    for line in ["man limits put", "man limits-put", "man quorate-limits-put"] {
+        let page = run(&Paper::default(), line).await.printed;
+        assert!(page.contains(".TH quorate-limits-put 1"), "{line}: {page}");
+        assert!(page.contains("HOW"), "{line}: {page}");
+        assert!(page.contains("\\fBQUORATE_PEERS\\fR"), "{line}: {page}");
+        assert!(page.contains("quorate(1), quorate\\-status(1)"), "{line}: {page}");
+    }
+}
+
+#[test]
+fn the_long_help_of_the_status_says_what_its_words_mean() {
+    let mut command = Arguments::command();
+    let status = command.find_subcommand_mut("status").expect("it is there");
+    let help = status.render_long_help().to_string();
+    for word in ["PRIO ", "LAG ", "at risk ", "stale ", "behind ", "not counted ", "Examples:"] {
+        assert!(help.contains(word), "{word}: {help}");
+    }
 }

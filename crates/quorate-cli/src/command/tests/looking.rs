@@ -158,6 +158,48 @@ async fn whatever_json_says_stands_in_the_page() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_watched_status_says_when_it_looked_and_why_it_saw_nothing() {
+    /// Takes one look, after which all peers are gone, and a line of the next one.
+    struct Reader(Paper, Page);
+
+    impl Write for Reader {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let gone = || DoorError::Unreachable { detail: "it has gone".into() };
+            let written = self.1.write(bytes)?;
+            if bytes.starts_with(b"seen by") {
+                for port in 1..=3 {
+                    self.0.keeps_out(&format!("127.0.0.1:{port}"), gone());
+                }
+            }
+            let is_enough = bytes.ends_with(b"it has gone");
+            if is_enough { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(written) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let words = ["quorate", "--peer", "127.0.0.1:1", "status", "--watch"];
+    let Arguments { place, manner, command } = Arguments::try_parse_from(words).expect("a command");
+    let (paper, page) = (three(), Page::default());
+    let mut output = Output::new(Box::new(Reader(paper.clone(), page.clone())), Style::PLAIN);
+    let mut run = Run {
+        group: Group::new(Arc::new(paper), place.peers, manner.timeout),
+        manner: &manner,
+        output: &mut output,
+        operator: &mut Person::default(),
+        now_ms: || NOW_MS,
+    };
+    assert_eq!(crate::command::run(command, &mut run).await, Ok(0));
+    let printed = page.0.lock().expect("nobody has panicked").clone();
+    let printed = String::from_utf8(printed).expect("text");
+    assert!(printed.starts_with("2026-11-30T13:04:05.123Z\ngroup quota: healthy\n"), "{printed}");
+    let next = "2026-11-30T13:04:05.123Z\nquorate: 127.0.0.1:1: it has gone";
+    assert!(printed.ends_with(next), "{printed}");
+}
+
 /// `quorate status --watch | head` ended with a panic.
 #[tokio::test(start_paused = true)]
 async fn whoever_reads_no_more_ends_what_goes_on() {
