@@ -65,8 +65,8 @@ Examples:
   quorate check --json";
 
 pub(crate) const TOP: &str = "\
-Keys: q ends it, p or space pauses it, up and down go from limit to limit. Without a terminal it prints the
-screen once.
+Keys: q ends it, p or space pauses it, up and down go from limit to limit. Without a terminal it
+prints the screen once.
 
 Examples:
   quorate top

@@ -135,7 +135,8 @@ impl Place {
     async fn turn_to_newest(&mut self, group: &Group) -> Result<(), Failure> {
         let asked = self.since;
         self.since = asked.saturating_sub(1);
-        let is_beyond = matches!(self.hear(group, Duration::ZERO).await?, Some(events) if events.events.is_empty());
+        let heard = self.hear(group, Duration::ZERO).await?;
+        let is_beyond = heard.is_some_and(|heard| heard.events.is_empty());
         let mut newest = asked;
         if is_beyond {
             self.since = 0;

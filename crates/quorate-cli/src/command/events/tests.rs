@@ -104,9 +104,12 @@ fn events(numbers: &[u64], next: u64, incarnation: &str) -> Value {
     events_at(&at, next, incarnation)
 }
 
+fn event((number, at_ms): &(u64, u64)) -> Value {
+    json!({"number": number, "at_ms": at_ms, "event": "peer_up", "text": "it is up"})
+}
+
 /// Events with these numbers, and when they happened. Those of one moment say the same.
 fn events_at(at: &[(u64, u64)], next: u64, incarnation: &str) -> Value {
-    let event = |(number, at_ms): &(u64, u64)| json!({"number": number, "at_ms": at_ms, "event": "peer_up", "text": "it is up"});
     let events: Vec<Value> = at.iter().map(event).collect();
     json!({"events": events, "next": next, "missed": 0, "incarnation": incarnation})
 }

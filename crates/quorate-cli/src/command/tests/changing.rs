@@ -152,8 +152,8 @@ async fn a_primary_is_forced_after_the_groups_name_was_typed() {
         assert_eq!(run(&paper, line).await.code(), 2);
         let meant = run_as(&paper, Some("quota"), line).await;
         assert_eq!(meant.code(), 0);
-        let told = "a is primary of generation 2; b and c are counted out\nkept: everything decided \
-                    up to 2026-11-30T13:04:05.123Z\nlost: what only they held\n";
+        let told = "a is primary of generation 2; b and c are counted out\nkept: everything \
+                    decided up to 2026-11-30T13:04:05.123Z\nlost: what only they held\n";
         assert_eq!(meant.printed, told);
     }
     let force = ("a".to_owned(), json!({"ask": "force", "gone": ["b", "c"]}));

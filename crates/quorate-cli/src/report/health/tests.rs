@@ -59,20 +59,21 @@ fn a_stale_member_is_told_with_what_to_do() {
     assert_eq!(Health::of(&findings), Health::Degraded);
 }
 
-/// What is told of a group without a primary is what the two that are here say of the third.
-/// It takes a primary to forget anybody.
+fn refused_as_member(peer: &str, ours: &str, theirs: &str) -> Value {
+    json!([{"peer": peer, "field": "member", "ours": ours, "theirs": theirs}])
+}
+
 /// A removed peer and a member refuse each other: told was that the member is refused.
 #[test]
 fn whoever_was_counted_out_is_told_so_and_what_to_do() {
-    let out = |peer: &str, ours: &str, theirs: &str| json!([{"peer": peer, "field": "member", "ours": ours, "theirs": theirs}]);
     let why = "b was removed from the group: it may join as a new one";
     let mut removed = of_replica("b");
     removed["role"] = json!("removed");
-    removed["refusals"] = out("a", "b", why);
+    removed["refusals"] = refused_as_member("a", "b", why);
     let mut status = healthy();
     status["members"] = json!([member("a", 1), member("c", 3)]);
     status["peers"] = json!([replica("c", 3)]);
-    status["refusals"] = out("b", why, "b");
+    status["refusals"] = refused_as_member("b", why, "b");
     for documents in [vec![status.clone(), removed], vec![status]] {
         let findings = found(&documents);
         let counted_out = (Severity::Warning, "b was counted out of the group");
@@ -202,7 +203,6 @@ fn a_monitor_that_does_nothing_is_a_notice() {
     assert_eq!(Health::of(&findings), Health::Healthy);
 }
 
-/// For as long as a failure takes to be agreed on the others go on naming the primary that died.
 /// A status may come from a peer of any version, or from whoever answers at that port.
 #[test]
 fn a_document_that_is_no_status_is_a_group_without_a_primary() {

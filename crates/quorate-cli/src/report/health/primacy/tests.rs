@@ -66,6 +66,7 @@ fn without_a_quorum_it_is_told_who_is_waited_for_and_what_would_help() {
     );
 }
 
+/// A member that is not counted yet was called missing, though it is here.
 #[test]
 fn whoever_is_here_is_not_called_missing() {
     let mut status = healthy();
@@ -103,6 +104,7 @@ fn nobody_is_to_be_brought_back_where_all_are_here() {
     assert_eq!(findings[0].advice, None);
 }
 
+/// It takes a primary to forget anybody.
 #[test]
 fn without_a_primary_nobody_is_told_to_forget() {
     let mut status = healthy();
@@ -155,6 +157,7 @@ fn one_or_two_members_have_nothing_to_spare() {
     assert_eq!(told(&found(&[status])), []);
 }
 
+/// For as long as a failure takes to be agreed on the others go on naming the primary that died.
 #[test]
 fn a_primary_that_nobody_reaches_decides_nothing() {
     let without = |name: &str| {
