@@ -117,7 +117,11 @@ fn heading(seen: &Seen<'_>, health: Health, style: Style) -> Vec<String> {
     line("members", seen.size_told(";"));
     let guests = members::guests(best) as u64;
     if guests > 0 {
-        line("others", format!("{} connected that are no members", count(guests)));
+        let told = match guests {
+            1 => "1 connected that is no member".to_owned(),
+            _ => format!("{} connected that are no members", count(guests)),
+        };
+        line("others", told);
     }
     if let Some(units) = best.unacknowledged_units.filter(|_| best.decides()) {
         line("at risk", format!("{} that a failover would lose now", counted(units, "unit")));

@@ -23,15 +23,30 @@ const SOON: Duration = Duration::from_millis(500);
 fn rank(status: &Status, all: &[Reached]) -> impl Ord + use<> {
     let standing = match status {
         _ if status.is_removed() => 0,
-        _ if status.decides() => 4,
-        _ if status.has_primary() => 3,
+        _ if status.has_primary() && is_stranger(status, all) => 3,
+        _ if status.decides() => 5,
+        _ if status.has_primary() => 4,
         _ if status.group_id.is_some() && status.role == "replica" => 2,
         _ => 1,
     };
+    (standing, status.generation, party(status, all), status.term, status.sequence)
+}
+
+/// How many of those that answer have a primary in the same group.
+fn party(status: &Status, all: &[Reached]) -> usize {
     let agrees =
         |peer: &&Reached| peer.status.has_primary() && peer.status.group_id == status.group_id;
-    let party = all.iter().filter(agrees).count();
-    (standing, status.generation, party, status.term, status.sequence)
+    all.iter().filter(agrees).count()
+}
+
+/// Returns true of a peer that has founded a group by itself: it is no member of another one that
+/// has this name, and more who follow a primary. The generations of the two cannot be compared.
+fn is_stranger(status: &Status, all: &[Reached]) -> bool {
+    let own = party(status, all);
+    all.iter().map(|peer| &peer.status).any(|other| {
+        let is_other = other.has_primary() && !other.is_of(status);
+        is_other && other.member(&status.name).is_none() && party(other, all) > own
+    })
 }
 
 /// The place of the peer whose word counts; of equal ones the first.

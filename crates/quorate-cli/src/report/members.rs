@@ -45,7 +45,11 @@ pub(crate) fn table(best: &Status, all: &[&Status], now_ms: u64) -> Table {
         .collect();
     for member in best.members.iter().chain(&guests) {
         let own = all.iter().find(|status| status.name == member.name);
-        let row = Row { best, member, other: best.other(&member.name), own: own.copied() };
+        let other = best.other(&member.name);
+        // A peer does not say what its own priority is: the others do.
+        let others = all.iter().filter_map(|status| status.other(&member.name));
+        let priority = other.into_iter().chain(others).find_map(|other| other.priority);
+        let row = Row { best, member, other, own: own.copied(), priority };
         table.rows.push(row.cells(now_ms));
     }
     table
@@ -57,12 +61,12 @@ struct Row<'a> {
     member: &'a Member,
     other: Option<&'a Other>,
     own: Option<&'a Status>,
+    priority: Option<u64>,
 }
 
 impl Row<'_> {
     fn cells(&self, now_ms: u64) -> Vec<Cell> {
         let (paint, state) = self.state();
-        let priority = self.other.and_then(|other| other.priority);
         let silent = self.member.silent_ms.filter(|silent| *silent > 0).map(span);
         let fill = self.own.and_then(Status::fill_percent).map(|fill| format!("{fill} %"));
         let certificate = self.certificate().map(|end| match end.saturating_sub(now_ms) {
@@ -77,7 +81,7 @@ impl Row<'_> {
             name,
             self.role().into(),
             Cell::new(paint, state),
-            priority.map(|it| it.to_string()).into(),
+            self.priority.map(|it| it.to_string()).into(),
             self.lag().map(count).into(),
             silent.into(),
             fill.into(),

@@ -35,7 +35,7 @@ monitor   off
 seen by   a (primary)
 
 NAME  ROLE     STATE  PRIO  LAG  STORE  ADDRESS
-a     primary  ok        -    0    0 %  127.0.0.1:1
+a     primary  ok       10    0    0 %  127.0.0.1:1
 b     replica  ok       10    0    0 %  127.0.0.1:2
 c     replica  ok       10    0    0 %  127.0.0.1:3
 ";

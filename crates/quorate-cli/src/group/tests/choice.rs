@@ -21,6 +21,8 @@ fn stray(name: &str) -> Value {
         status[field] = json!(name);
     }
     status["group_id"] = json!(OTHER_ID);
+    // It was founded later.
+    status["generation"] = json!(2);
     status["members"] = json!([crate::door::paper::member(name, 9)]);
     status["peers"] = json!([]);
     status

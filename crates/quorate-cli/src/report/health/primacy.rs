@@ -145,14 +145,14 @@ impl Seen<'_> {
                 false => self.minority(),
             };
         }
+        if let Some(finding) = self.unfounded() {
+            return finding;
+        }
         if let Some(lost) = &best.lost {
             // Of its own state, and of whether it could be forced, each peer speaks for itself.
             let speaks = |status: &&&Status| Some(&status.name) == lost.best.as_ref();
             let at_best = self.all.iter().find(speaks).and_then(|status| status.lost.as_ref());
             return lost_quorum(lost, at_best);
-        }
-        if let Some(finding) = self.unfounded() {
-            return finding;
         }
         if !best.waits_for.is_empty() {
             let waiting = &best.waits_for;

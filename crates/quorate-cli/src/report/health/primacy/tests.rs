@@ -86,6 +86,7 @@ fn whoever_is_here_is_not_called_missing() {
     for status in [&mut status, &mut other] {
         status["group_id"] = Value::Null;
         status["generation"] = json!(0);
+        status["lost"] = json!({"waiting_for": ["c"], "best": null, "would_force": "no data"});
     }
     let findings = found(&[status, other]);
     let expected = "nobody decides: the group is not founded yet: c is waited for";
