@@ -121,7 +121,7 @@ impl Seen<'_> {
         Some(match &behind[..] {
             _ if here < size => finding(format!(": {here} of {size} are here"))
                 .advice("bring the missing ones back, or have new peers join in their place"),
-            [] => finding(format!(" of {size}")).advice("have more peers join"),
+            [] => finding(format!(", of {size}")).advice("have more peers join"),
             behind => finding(format!(": {} {} not up to date", listed(behind), are(behind.len()))),
         })
     }

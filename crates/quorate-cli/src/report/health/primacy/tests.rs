@@ -135,7 +135,7 @@ fn how_many_are_to_be_able_to_fail_may_be_said() {
     };
     assert_eq!(spare(None), []);
     assert_eq!(spare(Some(1)), []);
-    let expected = (Severity::Warning, "only 1 member more may fail of 3".to_owned());
+    let expected = (Severity::Warning, "only 1 member more may fail, of 3".to_owned());
     assert_eq!(spare(Some(2)), [expected]);
 }
 
