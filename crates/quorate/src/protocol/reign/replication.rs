@@ -113,10 +113,14 @@ impl Machine {
         if ballot != self.ballot {
             return;
         }
-        if self.is_primary() {
-            self.follow_me(&from.name, self.now.time);
-        } else {
+        if !self.is_primary() {
             self.pull = None;
+            return;
+        }
+        let pause = self.group.heartbeat;
+        let asked = self.with_sender(from, |sender, now, _, _| Some(sender.on_lost(now, pause)));
+        if asked != Some(false) {
+            self.follow_me(&from.name, self.now.time);
         }
     }
 

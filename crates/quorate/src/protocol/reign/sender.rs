@@ -2,6 +2,7 @@
 //! (docs/protocol.md, section 3).
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -85,6 +86,8 @@ pub(in crate::protocol) struct Sender {
     progressed: Time,
     /// When the receiver last staged a piece more than before.
     staged: Time,
+    /// When a batch was last of no use to the receiver, unless it has held one since.
+    lost: Option<Time>,
 }
 
 #[derive(Debug)]
@@ -145,8 +148,15 @@ impl Sender {
     pub(in crate::protocol) fn new(now: Time, first: &mut u64) -> Self {
         *first = first_transfer(now, *first);
         let transfers = *first;
-        let (held, meta_version, staged) = (None, None, Time(0));
-        Self { phase: Phase::Asked, held, transfers, meta_version, progressed: now, staged }
+        Self {
+            phase: Phase::Asked,
+            held: None,
+            transfers,
+            meta_version: None,
+            progressed: now,
+            staged: Time(0),
+            lost: None,
+        }
     }
 
     /// The last position that the receiver is known to hold.
@@ -176,6 +186,17 @@ impl Sender {
     pub(in crate::protocol) fn ask(&mut self, now: Time) {
         self.phase = Phase::Asked;
         self.progressed = now;
+    }
+
+    /// A batch was of no use to the receiver, whose position is to be asked again; returns true if
+    /// that is to be done at once. It may be so with every batch: then once in a while is enough.
+    pub(in crate::protocol) fn on_lost(&mut self, now: Time, pause: Duration) -> bool {
+        self.ask(now);
+        let is_again = self.lost.is_some_and(|lost| now.since(lost) < pause);
+        if !is_again {
+            self.lost = Some(now);
+        }
+        !is_again
     }
 
     /// The receiver has said where it stands.
@@ -266,6 +287,7 @@ impl Sender {
         self.meta_version = Some(transfer.meta_version);
         self.held = Some(position);
         self.progressed = now;
+        self.lost = None;
         self.phase = Phase::Idle;
         true
     }
