@@ -135,9 +135,14 @@ async fn why_a_caller_is_refused_and_who_uses_most_is_told() {
     let top = desk.ask(json!({ "ask": "limits.top", "limit": "api", "n": 1 })).await;
     assert_eq!(top["used"], json!([{ "key": "k", "used": 10 }]));
     assert_eq!(top["denied"], json!([{ "key": "k", "denied": 1 }]));
+    // One that is no text can be given back.
+    let bytes = json!({ "ask": "limits.ask", "limit": "api", "key_hex": "ff61", "amount": 5 });
+    desk.ask(bytes).await;
+    let top = desk.ask(json!({ "ask": "limits.top", "limit": "api", "n": 9 })).await;
+    assert_eq!(top["used"][1], json!({ "key": "\u{fffd}a", "key_hex": "ff61", "used": 5 }));
     let stats = desk.ask(json!({ "ask": "limits.stats" })).await;
     assert_eq!(stats, json!(desk.asked().stats()));
-    assert_eq!(stats["limits"]["api"]["allowed"], 2);
+    assert_eq!(stats["limits"]["api"]["allowed"], 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -175,7 +175,10 @@ impl RateLimiter {
         Ok(Top {
             // It does not panic, and a runtime that ends asks for nothing.
             used: used.unwrap_or_default(),
-            denied: denied.sorted().map(|(key, denied)| Denied { key, denied }).collect(),
+            denied: denied
+                .sorted()
+                .map(|(key, denied)| Denied { key: key.text, key_hex: key.hex, denied })
+                .collect(),
         })
     }
 
@@ -192,7 +195,8 @@ impl RateLimiter {
                 used.push((units, key));
             }
         });
-        used.sorted().map(|(key, used)| Used { key, used }).collect()
+        let used = used.sorted();
+        used.map(|(key, used)| Used { key: key.text, key_hex: key.hex, used }).collect()
     }
 }
 

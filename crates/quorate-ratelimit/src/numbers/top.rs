@@ -25,6 +25,9 @@ pub struct Top {
 pub struct Used {
     /// The key; bytes that are no text are replaced.
     pub key: String,
+    /// The key in hexadecimal digits, where it is no text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_hex: Option<String>,
     /// Units that count now.
     pub used: u64,
 }
@@ -35,8 +38,29 @@ pub struct Used {
 pub struct Denied {
     /// The key; bytes that are no text are replaced.
     pub key: String,
+    /// The key in hexadecimal digits, where it is no text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_hex: Option<String>,
     /// Denials, at least: with more than about a thousand keys, those of rare ones are forgotten.
     pub denied: u64,
+}
+
+/// A key for people, and for whoever is to give it back.
+pub(crate) struct ShownKey {
+    pub(crate) text: String,
+    pub(crate) hex: Option<String>,
+}
+
+impl ShownKey {
+    fn of(key: &[u8]) -> Self {
+        match str::from_utf8(key) {
+            Ok(text) => Self { text: text.to_owned(), hex: None },
+            Err(_) => Self {
+                text: String::from_utf8_lossy(key).into_owned(),
+                hex: Some(key.iter().map(|byte| format!("{byte:02x}")).collect()),
+            },
+        }
+    }
 }
 
 /// A key with the number that it is ranked by.
@@ -66,9 +90,9 @@ impl Ranking {
         self.heap.push(Reverse(one));
     }
 
-    /// Returns the keys as text and their numbers, the largest first.
-    pub(crate) fn sorted(self) -> impl Iterator<Item = (String, u64)> {
+    /// Returns the keys and their numbers, the largest first.
+    pub(crate) fn sorted(self) -> impl Iterator<Item = (ShownKey, u64)> {
         let largest = self.heap.into_sorted_vec().into_iter();
-        largest.map(|Reverse((number, key))| (String::from_utf8_lossy(&key).into_owned(), number))
+        largest.map(|Reverse((number, key))| (ShownKey::of(&key), number))
     }
 }
