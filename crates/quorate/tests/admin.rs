@@ -83,6 +83,8 @@ async fn an_admin_has_the_group_changed_and_that_is_told() {
         status.peers.iter().any(|peer| peer.name.as_str() == replica && peer.priority == Some(7))
     })
     .await;
+    let own = client.ask(&Ask::Status).await.expect("it answers");
+    assert_eq!(own["priority"], 7);
     let answer = client.ask(&Ask::Found).await.expect("it runs");
     assert_eq!(answer, json!({ "founding": true }));
     let mut other = open(&trio.network, &primary).await;

@@ -46,9 +46,10 @@ pub(crate) fn table(best: &Status, all: &[&Status], now_ms: u64) -> Table {
     for member in best.members.iter().chain(&guests) {
         let own = all.iter().find(|status| status.name == member.name);
         let other = best.other(&member.name);
-        // A peer does not say what its own priority is: the others do.
+        // What it does not say itself, of an older version, the others do.
         let others = all.iter().filter_map(|status| status.other(&member.name));
-        let priority = other.into_iter().chain(others).find_map(|other| other.priority);
+        let told = other.into_iter().chain(others).find_map(|other| other.priority);
+        let priority = own.and_then(|own| own.priority).or(told);
         let row = Row { best, member, other, own: own.copied(), priority };
         table.rows.push(row.cells(now_ms));
     }

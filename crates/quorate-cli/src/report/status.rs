@@ -15,6 +15,8 @@ pub(crate) struct Status {
     /// This start of the peer.
     pub(crate) incarnation: Option<String>,
     pub(crate) role: String,
+    /// Not told by peers of an older version.
+    pub(crate) priority: Option<u64>,
     pub(crate) generation: Option<u64>,
     pub(crate) term: Option<u64>,
     pub(crate) sequence: Option<u64>,
@@ -90,6 +92,7 @@ impl Status {
             group_id: text("group_id"),
             incarnation: text("incarnation"),
             role: text("role").unwrap_or_default(),
+            priority: number("priority"),
             generation: number("generation"),
             term: number("term"),
             sequence: status.at("position").number("sequence").or_else(|| number("position")),

@@ -303,7 +303,10 @@ impl EventLoop {
             Command::Overtaken { by } => self.input(Input::Overtaken { by }),
             Command::Met { peer, refused_for } => self.input(Input::Met { peer, refused_for }),
             Command::HolderMet { position } => self.input(Input::HolderMet { position }),
-            Command::SetPriority(priority) => self.input(Input::SetPriority(priority)),
+            Command::SetPriority(priority) => {
+                self.input(Input::SetPriority(priority));
+                self.must_publish = true;
+            }
             Command::Found => self.input(Input::FoundNewGroup),
             Command::Merged { from, reply } => self.on_merge_reply(&from, reply),
         }

@@ -35,6 +35,8 @@ pub struct Status {
     pub incarnation: Incarnation,
     /// The role of this peer.
     pub role: PeerRole,
+    /// The priority by which this peer is promoted: the lowest first, and 0 never.
+    pub priority: u8,
     /// The newest founding it knows of.
     pub generation: Generation,
     /// The newest reign it takes part in.
@@ -268,6 +270,7 @@ impl Status {
             group_id: machine.group_id,
             incarnation: shared.start.incarnation,
             role: machine.role,
+            priority: machine.priority,
             generation: machine.ballot.generation,
             term: machine.ballot.term,
             // One that has been silent for so long is not there, whoever is yet to agree.
