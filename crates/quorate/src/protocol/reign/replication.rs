@@ -264,7 +264,7 @@ impl Machine {
         }
         // It may have been held back for want of progress, with the promises all there.
         let is_due = is_news && reign.lease().is_short(now, self.group.heartbeat);
-        self.advance_answers();
+        self.advance_answers(is_news);
         if is_first || is_due {
             self.renew_lease();
         }
@@ -275,8 +275,8 @@ impl Machine {
     }
 
     /// Lets those be answered who wait for a majority, or for this peer's own storage where the
-    /// group's settings ask for no more.
-    fn advance_answers(&mut self) {
+    /// group's settings ask for no more; merges always wait for a majority.
+    fn advance_answers(&mut self, has_committed: bool) {
         let Role::Primary(reign) = &self.role else { return };
         if !reign.is_established() {
             return;
@@ -290,7 +290,7 @@ impl Machine {
         let own = self.own_held();
         let answerable =
             if is_own_enough && own.ballot == self.ballot { committed.max(own) } else { committed };
-        if self.store.set_answerable(answerable) {
+        if self.store.set_answerable(answerable) || has_committed {
             self.outputs.push_back(Output::Committed);
         }
     }
