@@ -99,6 +99,8 @@ impl World {
             self.see(&Seen::Disowned { peer, incarnation });
         }
         let by = self.plan.name(by);
+        let held = Some(standing.position).filter(|position| !position.is_blank());
+        self.drive(peer, Input::HolderMet { position: held });
         self.drive(peer, Input::RefusedAsStranger { by, standing });
     }
 
