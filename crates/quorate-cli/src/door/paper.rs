@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 use crate::door::{Door, DoorError, Doors};
 
+/// The moment at which all of it is looked at, in milliseconds since the Unix epoch.
+pub(crate) const NOW_MS: u64 = 1_796_043_845_123;
+
 /// What is answered to an ask, by the word after `"ask"`.
 type Answers = BTreeMap<String, Result<Value, DoorError>>;
 
@@ -162,6 +165,30 @@ pub(crate) fn of_replica(name: &str) -> Value {
     status["name"] = json!(name);
     status["role"] = json!("replica");
     status
+}
+
+/// What `a` says of that group when the two others are gone for good, at [`NOW_MS`].
+pub(crate) fn alone() -> Value {
+    let mut status = healthy();
+    status["role"] = json!("replica");
+    status["primary"] = Value::Null;
+    status["quorum"] = json!(false);
+    status["lost"] = json!({
+        "waiting_for": ["b", "c"], "best": "a", "as_of_ms": NOW_MS, "would_force": null,
+    });
+    status
+}
+
+/// That one on paper, and nobody else.
+pub(crate) fn without_quorum() -> Paper {
+    let paper = Paper::default();
+    let mut status = alone();
+    status["spare"] = json!(0);
+    for peer in status["peers"].as_array_mut().expect("a list") {
+        peer["link"] = json!("down");
+    }
+    paper.peer("127.0.0.1:1", status);
+    paper
 }
 
 /// All three on paper.

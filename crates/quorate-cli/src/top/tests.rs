@@ -13,10 +13,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::door::DoorError;
-use crate::door::paper::{Paper, healthy, of_replica, three};
+use crate::door::paper::{NOW_MS, Paper, healthy, of_replica, three, without_quorum};
 use crate::text::style::Style;
-
-const NOW_MS: u64 = 1_796_043_845_123;
 
 fn group(paper: &Paper) -> Group {
     let contacts = vec!["127.0.0.1:1".to_owned()];
@@ -97,22 +95,6 @@ fn troubled() -> Paper {
     paper.peer("127.0.0.1:2", own);
     let gone = DoorError::Unreachable { detail: "127.0.0.1:3 refuses connections".into() };
     paper.keeps_out("127.0.0.1:3", gone);
-    paper
-}
-
-fn without_quorum() -> Paper {
-    let paper = Paper::default();
-    let mut status = healthy();
-    status["role"] = json!("replica");
-    status["primary"] = Value::Null;
-    status["quorum"] = json!(false);
-    status["lost"] = json!({
-        "waiting_for": ["b", "c"], "best": "a", "as_of_ms": NOW_MS, "would_force": null,
-    });
-    for peer in status["peers"].as_array_mut().expect("a list") {
-        peer["link"] = json!("down");
-    }
-    paper.peer("127.0.0.1:1", status);
     paper
 }
 

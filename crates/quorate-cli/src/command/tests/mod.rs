@@ -12,11 +12,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::arguments::Arguments;
-use crate::door::paper::{Paper, healthy, three};
+use crate::door::paper::{NOW_MS, Paper, healthy, three, without_quorum};
 use crate::exit::Exit;
 use crate::text::style::Style;
-
-const NOW_MS: u64 = 1_796_043_845_123;
 
 /// What was printed.
 #[derive(Clone, Default)]
@@ -97,21 +95,4 @@ async fn run_as(paper: &Paper, answer: Option<&'static str>, line: &str) -> Outc
 /// The same with nobody there to ask.
 async fn run(paper: &Paper, line: &str) -> Outcome {
     run_as(paper, None, line).await
-}
-
-fn without_quorum() -> Paper {
-    let paper = Paper::default();
-    let mut status = healthy();
-    status["role"] = json!("replica");
-    status["primary"] = Value::Null;
-    status["quorum"] = json!(false);
-    status["spare"] = json!(0);
-    status["lost"] = json!({
-        "waiting_for": ["b", "c"], "best": "a", "as_of_ms": NOW_MS, "would_force": null,
-    });
-    for peer in status["peers"].as_array_mut().expect("a list") {
-        peer["link"] = json!("down");
-    }
-    paper.peer("127.0.0.1:1", status);
-    paper
 }

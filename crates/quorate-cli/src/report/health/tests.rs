@@ -3,9 +3,8 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::door::paper::{healthy, member, of_replica, replica};
+use crate::door::paper::{NOW_MS, healthy, member, of_replica, replica};
 
-pub(super) const NOW_MS: u64 = 1_796_043_845_123;
 const HOUR_MS: u64 = 60 * 60 * 1000;
 
 /// What is found where these peers answer, of which the first speaks for the group.

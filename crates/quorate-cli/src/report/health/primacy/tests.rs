@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::door::paper::{healthy, member, of_replica, replica};
-use crate::report::health::tests::{NOW_MS, found, told};
+use crate::door::paper::{alone, healthy, member, of_replica, replica};
+use crate::report::health::tests::{found, told};
 use crate::report::health::{Health, Thresholds};
 
 #[test]
@@ -27,13 +27,7 @@ fn with_one_of_three_dead_a_group_is_degraded() {
 
 #[test]
 fn without_a_quorum_it_is_told_who_is_waited_for_and_what_would_help() {
-    let mut status = healthy();
-    status["role"] = json!("replica");
-    status["primary"] = Value::Null;
-    status["quorum"] = json!(false);
-    status["lost"] = json!({
-        "waiting_for": ["b", "c"], "best": "a", "as_of_ms": NOW_MS, "would_force": null,
-    });
+    let mut status = alone();
     let findings = found(&[status.clone()]);
     assert_eq!(findings[0].code, Code::NoPrimary);
     assert_eq!(
@@ -108,14 +102,8 @@ fn nobody_is_to_be_brought_back_where_all_are_here() {
 /// It takes a primary to forget anybody.
 #[test]
 fn without_a_primary_nobody_is_told_to_forget() {
-    let mut status = healthy();
-    status["role"] = json!("replica");
-    status["primary"] = Value::Null;
-    status["quorum"] = json!(false);
+    let mut status = alone();
     status["members"][2]["is_stale"] = json!(true);
-    status["lost"] = json!({
-        "waiting_for": ["b", "c"], "best": "a", "as_of_ms": NOW_MS, "would_force": null,
-    });
     let findings = found(&[status]);
     assert!(findings[0].advice.as_ref().is_some_and(|it| it.contains("force-primary a")));
     let advices = findings.iter().filter_map(|finding| finding.advice.as_ref());
