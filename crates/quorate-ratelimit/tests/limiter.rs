@@ -2,8 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use quorate::internal::TestClock;
 use quorate::transport::InProcess;
-use quorate::{Acknowledge, Basis, DecideError, Mode, Peer, PeerBuilder, Status};
+use quorate::{Acknowledge, Basis, DecideError, GroupTime, Mode, Peer, PeerBuilder, Status};
 use quorate_ratelimit::{AcquireError, Limit, Limits, RateLimiter};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -20,11 +21,14 @@ fn limits() -> Limits {
         .expect("usable")
 }
 
+/// A peer on a day of its own: from the time of the machine the minutes that pass would lead into
+/// the next day once a day.
 fn builder(network: &InProcess, name: &str, names: &[&str], limits: &Limits) -> PeerBuilder {
+    let noon = GroupTime(0).after(DAY * 20_000 + DAY / 2);
     Peer::builder(name, limits.model())
         .members(names.iter().map(|name| (*name, *name)))
         .transport(network.at(name))
-        .tokio_clock()
+        .test_clock(TestClock::starting_at(Some(noon)))
 }
 
 async fn start(

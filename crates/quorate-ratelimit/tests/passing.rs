@@ -27,8 +27,14 @@ fn limits() -> Limits {
         .expect("usable")
 }
 
+/// A group on a day of its own: from the date of the machine the hours that pass would lead into
+/// the next month once a month.
+fn group() -> TestGroupBuilder {
+    TestGroup::builder(&limits()).starting_at(utc("2026-03-02T12:00:00Z"))
+}
+
 fn exact() -> TestGroupBuilder {
-    TestGroup::builder(&limits()).setup(|peer| peer.acknowledge(Acknowledge::Majority))
+    group().setup(|peer| peer.acknowledge(Acknowledge::Majority))
 }
 
 /// How often the peers publish their statuses: at least once in each of their heartbeats.
@@ -97,7 +103,7 @@ async fn a_month_has_no_more_heartbeats_than_some_minutes() {
 #[tokio::test(start_paused = true)]
 async fn calls_that_are_made_meanwhile_see_the_time_that_it_is() {
     for acknowledge in [Acknowledge::Primary, Acknowledge::Majority] {
-        let group = TestGroup::builder(&limits()).setup(move |peer| peer.acknowledge(acknowledge));
+        let group = group().setup(move |peer| peer.acknowledge(acknowledge));
         let mut group = group.start().await.expect("usable");
         group.client("web").await.expect("usable");
         group.pass(MINUTE).await;
@@ -183,7 +189,7 @@ async fn a_failover_takes_as_long_in_an_hour_that_passes_at_once_as_in_any_other
 /// Nobody was told what was decided last, if the primary died before its next heartbeat.
 #[tokio::test(start_paused = true)]
 async fn what_was_taken_meanwhile_is_with_the_others_afterwards() {
-    let mut group = TestGroup::builder(&limits()).start().await.expect("usable");
+    let mut group = group().start().await.expect("usable");
     group.pass(MINUTE).await;
     let limiter = group.limiter("a").clone();
     let caller = tokio::spawn(async move {
@@ -203,8 +209,7 @@ async fn what_was_taken_meanwhile_is_with_the_others_afterwards() {
 #[tokio::test(start_paused = true)]
 async fn who_is_cut_off_for_days_decides_alone_and_is_merged() {
     let relaxed = |peer: PeerBuilder| peer.mode(Mode::Relaxed);
-    let group = TestGroup::builder(&limits()).setup(relaxed);
-    let group = group.starting_at(utc("2026-03-02T12:00:00Z")).start().await.expect("usable");
+    let group = group().setup(relaxed).start().await.expect("usable");
     group.pass(MINUTE).await;
     let primary = group.primary().await;
     let alone = if primary == "c" { "b" } else { "c" };
