@@ -117,7 +117,7 @@ impl Contender {
 
     fn store() -> Self {
         let store = Store::new(quorate::Bounds::default());
-        let ballot = Ballot { generation: Generation(1), term: Term(1) };
+        let ballot = Ballot { generation: Generation::from_bits(1), term: Term(1) };
         store.begin_reign(ballot, GroupTime(1));
         store.grant(Time(u64::MAX), 0);
         store.set_max_unreplicated(u64::MAX);

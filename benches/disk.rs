@@ -78,7 +78,7 @@ impl Log {
 
     fn append(&mut self, records: Records) -> Result<(), Box<dyn Error>> {
         let from = Some(self.position);
-        let ballot = Ballot { generation: Generation(1), term: Term(1) };
+        let ballot = Ballot { generation: Generation::from_bits(1), term: Term(1) };
         let sequence = Sequence(self.position.sequence.0 + EPOCH);
         self.position = Position { ballot, sequence };
         let end = BatchEnd {

@@ -23,7 +23,7 @@ use quorate_benches::{facts, keys, stopwatch};
 
 const CELLS: u64 = 2_000_000;
 const NAMES: [&str; 3] = ["a", "b", "c"];
-const BALLOT: Ballot = Ballot { generation: Generation(1), term: Term(1) };
+const BALLOT: Ballot = Ballot { generation: Generation::from_bits(1), term: Term(1) };
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// Nothing is decided here.
@@ -90,6 +90,7 @@ impl Peer {
             client_rights: Default::default(),
             new_generations: Default::default(),
             monitor: None,
+            site: None,
             bounds: Bounds::default(),
         };
         let now = Now { time: Time(1_000_000_000), wall: GroupTime(1_000_000_000) };
@@ -164,7 +165,7 @@ fn end(number: u64) -> BatchEnd {
     let membership = Membership::settled(position, NAMES.map(member).to_vec());
     let history = vec![Reign { ballot: BALLOT, after: Sequence(0) }];
     let group_id = Some(GroupId(1));
-    let meta = Some(Meta { group_id, history, membership, ..Meta::default() });
+    let meta = Some(Box::new(Meta { group_id, history, membership, ..Meta::default() }));
     let (group_time, expired_before) = (GroupTime(1_000_000_000), GroupTime(0));
     BatchEnd { position, group_time, lead: Lead::default(), expired_before, meta }
 }

@@ -86,7 +86,10 @@ struct Bare {
 impl Bare {
     fn new(keys: u64) -> Self {
         let store = Store::new(quorate::Bounds::default());
-        store.begin_reign(Ballot { generation: Generation(1), term: Term(1) }, GroupTime(1));
+        store.begin_reign(
+            Ballot { generation: Generation::from_bits(1), term: Term(1) },
+            GroupTime(1),
+        );
         store.grant(Time(u64::MAX), 0);
         store.set_max_unreplicated(u64::MAX);
         let limits = group::limits();
@@ -170,7 +173,7 @@ impl Forwarded {
 
         self.reply.clear();
         let answer = Answer { code: 1, units: call.items[0].args[0], ..Answer::default() };
-        let ballot = Ballot { generation: Generation(1), term: Term(1) };
+        let ballot = Ballot { generation: Generation::from_bits(1), term: Term(1) };
         let position = Position { ballot, sequence: Sequence(1) };
         replies::push_decided(&mut self.reply, call.id, &answer, position, GroupTime(1));
         let reply = replies::Reader::new(&self.reply).next().expect("it is there");

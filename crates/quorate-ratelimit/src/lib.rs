@@ -28,9 +28,11 @@
 //!     .members([("a", "127.0.0.1:7101"), ("b", "127.0.0.1:7102"), ("c", "127.0.0.1:7103")])
 //!     .start()
 //!     .await?;
-//! let limiter = RateLimiter::new(peer, &limits);
+//! let limiter = RateLimiter::new(peer.clone(), &limits);
 //! let decision = limiter.acquire("api", "alice", 1).await?;
 //! println!("{} ({} left)", decision.allowed, decision.remaining);
+//! // Whenever the service ends: a primary hands over, and nobody waits for the failure timeout.
+//! peer.shutdown().await;
 //! # Ok(())
 //! # }
 //! ```

@@ -4,8 +4,10 @@ mod exposition;
 
 use std::collections::BTreeSet;
 
+use quorate::transport::InProcess;
+use quorate::{Peer, Site};
 use quorate_ratelimit::testing::TestGroup;
-use quorate_ratelimit::{Limit, Limits};
+use quorate_ratelimit::{Limit, Limits, RateLimiter};
 
 use crate::exposition::{Read, read, sample};
 
@@ -73,6 +75,35 @@ async fn a_histogram_has_its_buckets_in_order_and_as_many_calls_in_the_last_as_i
     assert_eq!(buckets.last(), Some(&3.0));
     assert!(written.contains("quorate_call_seconds_bucket{le=\"0.00025\"} "), "{written}");
     assert!(written.contains("quorate_call_seconds_bucket{le=\"+Inf\"} 3\n"));
+}
+
+/// Whoever stands at no site says nothing of one.
+#[tokio::test(start_paused = true)]
+async fn of_all_that_a_site_can_be_one_is_told() {
+    let limits = Limits::builder().limit("mail", Limit::per_day(1)).build().expect("usable");
+    let network = InProcess::network();
+    let peer = Peer::builder("a", limits.model())
+        .members([("a", "a")])
+        .site(Site::new("east").other("west", ["b"]))
+        .transport(network.at("a"))
+        .tokio_clock();
+    let peer = peer.start().await.expect("the settings are valid");
+    let told = RateLimiter::new(peer.clone(), &limits).metrics_text();
+    let of_site = |text: &str| {
+        let lines = text.lines().filter(|line| line.starts_with("quorate_site_"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let lines = of_site(&told);
+    assert!(lines.contains(&"quorate_site_epoch 0".to_owned()), "{lines:?}");
+    let told: Vec<_> = lines.iter().filter(|line| line.ends_with(" 1")).collect();
+    let expected =
+        ["quorate_site_mode{mode=\"standalone\"} 1", "quorate_site_state{state=\"Pending\"} 1"];
+    assert_eq!(told, expected);
+    assert_eq!(lines.len(), 1 + 3 + 8);
+    // The words are those of the status.
+    let site = serde_json::to_value(peer.status().site).expect("it can be written");
+    assert_eq!((&site["mode"], &site["state"]), (&"standalone".into(), &"Pending".into()));
+    assert!(of_site(&group().await.limiter("a").metrics_text()).is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -413,7 +413,10 @@ fn calls_that_were_not_decided() {
             "the answer has code 77, which this version does not know: the units may have been \
              taken; run the same version at all peers",
         ),
-        (said(DecideError::NoPrimary { reason }.into()), "no primary: an election has not ended"),
+        (
+            said(DecideError::NoPrimary { reason }.into()),
+            "no primary: an election has not ended, which takes some seconds",
+        ),
         (
             "permit".parse::<PermitId>().expect_err("no id").to_string(),
             "this is not the id of a permit or of a reservation: use it as it was given",

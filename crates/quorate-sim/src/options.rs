@@ -115,9 +115,9 @@ fn peers(text: &str) -> Result<usize, String> {
 }
 
 fn profile(text: &str) -> Result<Profile, String> {
-    let found = Profile::ALL.into_iter().find(|profile| profile.name() == text);
+    let found = Profile::all().find(|profile| profile.name() == text);
     found.ok_or_else(|| {
-        let names: Vec<_> = Profile::ALL.iter().map(|profile| profile.name()).collect();
+        let names: Vec<_> = Profile::all().map(Profile::name).collect();
         format!("{text} is not one of {}\n{USAGE}", names.join(", "))
     })
 }

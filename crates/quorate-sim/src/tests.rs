@@ -33,6 +33,11 @@ fn seeds_that_misled_a_checker_hold() {
         (9_300_303, Some(Profile::LyingOperators)),
         // Others that lived have let one in that whoever was forced past them does not know.
         (8_510_158, Some(Profile::LyingOperators)),
+        // Those others have founded a newer generation, and whoever was forced has not heard of it.
+        (9_900_254, Some(Profile::LyingOperators)),
+        (10_000_390, Some(Profile::LyingOperators)),
+        // Calls that were lost with a connection have all places of a peer until their deadline.
+        (9_700_545, Some(Profile::LyingOperators)),
     ];
     hold(&seeds);
 }
@@ -53,6 +58,30 @@ fn seeds_that_failed_hold() {
         // generation meanwhile, in which it was a member.
         (9_501_602, Some(Profile::LyingOperators)),
         (9_501_908, Some(Profile::LyingOperators)),
+        // Blank peers that asked to join voted for a founding, and did not follow whom they had
+        // voted for.
+        (9_701_237, Some(Profile::Upkeep)),
+        // One was forced past another that held more, and that it had met: their settings differed.
+        (9_900_841, Some(Profile::Upkeep)),
+        (9_900_964, Some(Profile::Upkeep)),
+        // A primary that was elected twice in a row lost what it had decided in both reigns, and
+        // reported nothing.
+        (9_700_377, Some(Profile::LyingOperators)),
+        // A seal that no majority held was lost, and whoever had seen it sent callers nowhere.
+        (17_000_058, Some(Profile::Sites)),
+        // Most of a site that had been fenced came back blank, and the rest went on beside the
+        // other site.
+        (17_000_732, Some(Profile::Sites)),
+        // A promotion that had not begun counted the primary of the other site out.
+        (17_010_250, Some(Profile::Sites)),
+        // A fenced site was not promoted again, by whatever word.
+        (17_010_578, Some(Profile::Sites)),
+        // Whoever was promoted adopted a state that had given that site epoch up already.
+        (17_022_449, Some(Profile::Sites)),
+        // A peer that had never heard of its own site's list followed nobody of it.
+        (17_022_709, Some(Profile::Sites)),
+        // Of a site that was promoted those that lagged had no vote for the next primary.
+        (17_023_190, Some(Profile::Sites)),
     ];
     hold(&seeds);
 }

@@ -220,7 +220,8 @@ async fn another_protocol_or_none_is_refused() {
         let mut listener = b.listen("b").await.expect("the address is free");
         let accepting = async { listener.accept().await.expect("one comes").open.await };
         let (accepted, _) = tokio::join!(accepting, dial(network));
-        let ours = "quorate/6, quorate/5, quorate/4, quorate/3, quorate/2, quorate/1".into();
+        let ours =
+            "quorate/7, quorate/6, quorate/5, quorate/4, quorate/3, quorate/2, quorate/1".into();
         assert_eq!(fault(accepted), (PeerFault::NoProtocol { ours }, RefusedBy::Us));
     }
 }

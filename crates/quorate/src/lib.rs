@@ -87,7 +87,7 @@ pub mod words;
 
 pub use base::error::{
     ArrangeError, Bounded, DecideError, ForceError, NoPrimaryReason, PolicyError, RemoveError,
-    SwitchError,
+    SiteError, SwitchError,
 };
 pub use base::event::{Event, RefusedBy};
 pub use base::event_text::Severity;
@@ -101,18 +101,19 @@ pub use base::policy::{MAX_POLICY_BYTES, Policy};
 #[doc(hidden)]
 pub use base::telling::tell;
 pub use config::{
-    Acknowledge, AddressFault, AddressGiven, Bounds, ClientRights, ConfigError, GroupConfig,
-    MAX_MEMBERS, Mode, Monitor, MonitorChange, NewGenerations, OnReconnect, PeerConfig, Storage,
-    StorageKind, SyncPolicy,
+    Acknowledge, AddressFault, AddressGiven, AtPassive, Bounds, ClientRights, ConfigError, Consent,
+    GroupConfig, MAX_MEMBERS, Mode, Monitor, MonitorChange, NewGenerations, OnReconnect,
+    PeerConfig, Site, Storage, StorageKind, SyncPolicy,
 };
 pub use disk::OpenError;
 #[cfg(feature = "driver")]
 pub use driver::{
     Absence, Basis, CallTimes, Connections, ContactStatus, Decider, Decision, Difference, Events,
-    Fill, Link, LinkError, LinkErrorReason, Lost, MemberStatus, Missing, MonitorStatus,
-    NotCountedError, NotReadyError, NotSafeToStop, NumberedEvent, Peer, PeerBuilder, PeerSettings,
-    PeerStats, PeerStatus, Reading, Refusal, Shutdown, StartError, Status, StatusWatch,
-    StorageState, Turns, WeakPeer,
+    Fill, LastPromotion, Link, LinkError, LinkErrorReason, Lost, MemberStatus, Missing,
+    MonitorStatus, NotCountedError, NotReadyError, NotSafeToStop, NumberedEvent, Peer, PeerBuilder,
+    PeerSettings, PeerStats, PeerStatus, Reading, Refusal, Shutdown, SiteCondition, SiteMode,
+    SitePeer, SitePhase, SiteStatus, StartError, Status, StatusWatch, StorageState, Turns,
+    WeakPeer,
 };
 pub use model::{
     ANSWER_WORDS, ARGUMENT_WORDS, Answer, Cell, DecideContext, Delta, Item, MAX_ITEMS,

@@ -4,9 +4,9 @@ mod support;
 
 use std::time::Duration;
 
-use quorate::admin::{AdminError, Ask, Client, Effect, Refused};
+use quorate::admin::{AdminError, Ask, Client, Effect, Refused, SiteDocument};
 use quorate::transport::InProcess;
-use quorate::{Event, Peer, PeerRole};
+use quorate::{Consent, Event, Peer, PeerRole, Site, SiteCondition, Status};
 use serde_json::{Value, json};
 use support::{LONG, NAMES, Trio, builder, events, until};
 use tokio::time::{sleep, timeout};
@@ -386,4 +386,49 @@ async fn a_peer_that_ends_says_so_and_carries_nothing_out() {
     }
     ending.await.expect("it ends");
     assert!(said.iter().all(|error| error == "shutting_down"), "{said:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_sites_are_looked_at_and_told_which_decides() {
+    let network = InProcess::network();
+    let mut peers = Vec::new();
+    for (name, own, other, contact) in [("a", "east", "west", "b"), ("b", "west", "east", "a")] {
+        let site = Site::new(own).other(other, [contact]);
+        let peer = builder(&network, name).members([(name, name)]).site(site).start().await;
+        peers.push(peer.expect("the settings are valid"));
+    }
+    let mut client = open(&network, "a").await;
+    let look = json!({ "ask": "site" });
+    let pending = client.ask_json(&look).await.expect("it answers");
+    assert_eq!((&pending["site"], &pending["mode"]), (&json!("east"), &json!("standalone")));
+    assert_eq!(acts(&peers[0]), [""; 0], "looking is no act");
+    let consent = Consent::default();
+    let lost = SiteDocument::active(consent.clone().without(["b"]));
+    let refusal = refused(client.ask(&Ask::Site(lost)).await);
+    assert_eq!((&*refusal.error, refusal.effect), ("bad_request", Effect::None));
+    let active = Ask::Site(SiteDocument::active(consent));
+    let answer = client.ask(&active).await.expect("it is alone");
+    assert_eq!(answer["mode"], "active");
+    let is_ready =
+        |status: &Status| status.site.as_ref().is_some_and(|it| it.state == SiteCondition::Ready);
+    for peer in &peers {
+        until(peer, is_ready).await;
+    }
+    let mut other = open(&network, "b").await;
+    assert_eq!(refused(other.ask(&active).await).error, "active_reachable");
+    let answer = other.ask(&Ask::Site(SiteDocument::switch())).await.expect("it follows");
+    assert_eq!(answer["site"], "west");
+    until(&peers[1], |status| status.role == PeerRole::Primary && is_ready(status)).await;
+    // It has yet to follow.
+    sleep(SECOND * 5).await;
+    let answer = other.ask(&Ask::Site(SiteDocument::passive())).await.expect("it decides");
+    assert_eq!(answer["mode"], "passive");
+    let of_b = ["alice: site active", "alice: site switch", "alice: site passive"];
+    assert_eq!(acts(&peers[1]), of_b);
+    // Of a peer that stands at none.
+    let c = builder(&network, "c").members([("c", "c")]).start().await.expect("usable");
+    let mut client = open(&network, c.name().as_str()).await;
+    let alone = client.ask_json(&look).await.expect("it answers");
+    assert_eq!(alone, json!({ "mode": "standalone", "site": null }));
+    assert_eq!(refused(client.ask(&active).await).error, "no_site");
 }

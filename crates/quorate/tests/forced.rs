@@ -121,6 +121,60 @@ async fn what_is_left_of_a_group_goes_on_by_force_with_what_it_holds() {
     assert_eq!(count(&others[1], "k").await, 7);
 }
 
+/// A member that was restarted with another failure timeout is there, and refused.
+#[tokio::test(start_paused = true)]
+async fn a_member_that_is_refused_for_a_setting_is_not_gone() {
+    let mut trio = Trio::start(|builder| builder).await;
+    for name in ["b", "c"] {
+        trio.crash(name).await;
+    }
+    let other = builder(&trio.network, "b").failure_timeout(Duration::from_secs(20));
+    let other = other.start().await.expect("its address is free");
+    let a = trio.peer("a");
+    until(a, |status| status.lost.is_some() && status.primary.is_none()).await;
+    sleep(LONG).await;
+    let alive = ForceError::Alive { peer: "b".into(), seen_by: "a".into() };
+    assert_eq!(a.force_primary(["b", "c"]).await, Err(alive.clone()));
+    let lost = a.status().lost.expect("it reaches no majority");
+    assert_eq!(lost.would_force, Some(alive.to_string()), "and says so before it is asked");
+    other.shutdown().await;
+    sleep(Duration::from_secs(11)).await;
+    a.force_primary(["b", "c"]).await.expect("it has been gone for a failure timeout");
+}
+
+/// Two were started again as they were at first: blank, to join. Nobody but the third has the data,
+/// or knows the members.
+#[tokio::test(start_paused = true)]
+async fn members_that_come_back_to_join_are_votes_for_the_one_that_kept_the_data() {
+    let network = InProcess::network();
+    let join = |name: &'static str| {
+        let peer = Peer::builder(name, Counter).transport(network.at(name)).tokio_clock();
+        peer.listen(name).join(["a"]).start()
+    };
+    let a = Peer::builder("a", Counter).transport(network.at("a")).tokio_clock();
+    let a = a.members([("a", "a")]).listen("a").start().await.expect("the settings are valid");
+    until(&a, |status| status.role == PeerRole::Primary).await;
+    let mut others = Vec::new();
+    for name in ["b", "c"] {
+        let peer = join(name).await.expect("the settings are valid");
+        peer.wait_counted(LONG).await.expect("it is counted in");
+        others.push(peer);
+    }
+    add(&a, "k", 7).await.expect("there is a primary");
+    for peer in others.drain(..) {
+        drop(peer);
+    }
+    sleep(Duration::from_secs(1)).await;
+    for name in ["b", "c"] {
+        others.push(join(name).await.expect("its address is free"));
+    }
+    for peer in &others {
+        peer.wait_counted(LONG).await.expect("it is counted in");
+        assert_eq!(count(peer, "k").await, 7);
+    }
+    assert_eq!(members(&a.status()), "abc");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_holds_nothing_or_is_no_member_is_not_forced() {
     let mut trio = Trio::start(|builder| builder).await;
@@ -259,7 +313,8 @@ async fn a_client_counts_nobody_out() {
     trio.crash("c").await;
     let status = trio.peer("a").status();
     let generation = status.generation;
-    let newer = Ballot { generation: Generation(generation.0 + 1), ..Ballot::default() };
+    let newer =
+        Ballot { generation: Generation::from_bits(generation.to_bits() + 1), ..Ballot::default() };
     let position = Position { ballot: newer, ..Position::BLANK };
     let standing = Standing { position, generations: vec![generation, newer.generation] };
     for to in ["a", "b"] {

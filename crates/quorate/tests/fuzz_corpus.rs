@@ -13,7 +13,9 @@ use quorate::internal::protocol::message::{
     SwitchOutcome, VoteRequest,
 };
 use quorate::internal::record::Record;
-use quorate::internal::state::{BatchEnd, Membership, Meta, Reign, Upkeep};
+use quorate::internal::state::{
+    BatchEnd, Membership, Meta, Promoted, Reign, SitePhase, SiteState, Upkeep,
+};
 use quorate::internal::wire::replies::{self, Refusal};
 use quorate::internal::wire::{
     Calls, Frame, HEADER_BYTES, Hello, Merge, MergeReply, Refuse, Replies, calls, encode, fuzzing,
@@ -24,13 +26,13 @@ use quorate::{
     Term, Value,
 };
 
-const BALLOT: Ballot = Ballot { generation: Generation(2), term: Term(3) };
+const BALLOT: Ballot = Ballot { generation: Generation::from_bits(2), term: Term(3) };
 const POSITION: Position = Position { ballot: BALLOT, sequence: Sequence(5 << 16) };
 const GROUP_ID: Option<GroupId> = Some(GroupId(0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100));
 const TIME: GroupTime = GroupTime(1_795_000_000_000_000_000);
 
 /// Documents of the admin lane.
-const ASKS: [(&str, &[u8]); 10] = [
+const ASKS: [(&str, &[u8]); 11] = [
     ("events", br#"{"ask":"events","since":7,"wait_ms":30000}"#),
     ("forget", br#"{"ask":"forget","peer":"c"}"#),
     ("leave", br#"{"ask":"leave"}"#),
@@ -39,6 +41,7 @@ const ASKS: [(&str, &[u8]); 10] = [
     ("limits_put", br#"{"ask":"limits.put","limits":{"api":{"rate":"1/s"}},"carry":"reset"}"#),
     ("priority", br#"{"ask":"priority","priority":10}"#),
     ("refused", br#"{"ok":false,"error":"busy","detail":"wait","effect":"none"}"#),
+    ("site", br#"{"ask":"site","mode":"active","force":true,"gone":["f"]}"#),
     ("status", br#"{"ask":"status"}"#),
     ("switch", br#"{"ask":"switch","to":"b"}"#),
 ];
@@ -161,6 +164,7 @@ fn name(frame: &Frame) -> &'static str {
             Message::VoteReply { .. } => "vote_reply",
             Message::Release { .. } => "release",
             Message::StandNow { .. } => "stand_now",
+            Message::TakeOver { .. } => "take_over",
             Message::Remove { .. } => "remove",
             Message::Removed { .. } => "removed",
             Message::Arrange { .. } => "arrange",
@@ -202,6 +206,8 @@ fn frames() -> Vec<Frame> {
             has_state: true,
             succession: Succession { start: Some(2), succeeded: Some(1) },
             tls: "required".into(),
+            site: "east".into(),
+            site_epoch: 3,
             standing: Standing { position: POSITION, generations: vec![BALLOT.generation] },
         }),
         Frame::Refuse(Refuse {
@@ -266,6 +272,8 @@ fn control_messages() -> Vec<Message> {
         acknowledged: Some(POSITION),
         is_stopping: true,
         has_failed: true,
+        site_epoch: 3,
+        is_confirmed: true,
     };
     let request = |campaign, released| VoteRequest {
         ballot: BALLOT.next_term().expect("there is a next one"),
@@ -297,11 +305,12 @@ fn control_messages() -> Vec<Message> {
         },
         Message::Release { ballot: BALLOT, to: "b".into() },
         Message::StandNow { ballot: BALLOT },
+        Message::TakeOver { ballot: BALLOT },
         Message::Remove { request: 1, peer: "b".into() },
         Message::Removed { request: 1, outcome: RemoveOutcome::Alive },
         Message::Arrange {
             request: 1,
-            change: MonitorChange::Set(Monitor::new(3).grace(Duration::from_secs(60))),
+            change: MonitorChange::Set(Monitor::new(3).grace(Duration::from_secs(60))).into(),
         },
         Message::Arranged { request: 1, outcome: ArrangeOutcome::Arranged { revision: 2 } },
         Message::ChangePolicy { request: 1, bytes: Bytes::from_static(b"policy") },
@@ -338,7 +347,7 @@ fn data_messages() -> Vec<Message> {
                 group_time: TIME,
                 lead: Lead { nanos: 9, jumped: TIME },
                 expired_before: GroupTime(TIME.0 - 1_000),
-                meta: Some(meta),
+                meta: Some(Box::new(meta)),
             }),
             total: 2,
             digest: Some(digest()),
@@ -369,5 +378,13 @@ fn membership() -> Membership {
         next: Some(vec![member("a", Some(MemberId(1)))]),
         removed: vec![member("c", Some(MemberId(3)))],
         upkeep: Upkeep { revision: 2, monitor: Some(Monitor::new(3)), paused_until: Some(TIME) },
+        site: Some(Box::new(SiteState {
+            active: "east".into(),
+            standby: "west".into(),
+            listed: vec![member("d", Some(MemberId(4)))],
+            phase: SitePhase::Sealed,
+            promoted: Some(Promoted { is_forced: true, as_of: TIME }),
+            lineage: vec![BALLOT.generation],
+        })),
     }
 }

@@ -223,6 +223,7 @@ async fn messages_about_nothing_are_passed_over() {
             outcome: quorate::internal::protocol::message::RemoveOutcome::Removed,
         },
         Message::StandNow { ballot },
+        Message::TakeOver { ballot },
         Message::Release { ballot, to: "x".into() },
     ] {
         control.send(&bytes(&Frame::Message(message))).await.expect("it is open");

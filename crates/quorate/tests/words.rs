@@ -28,7 +28,7 @@ fn peer(name: &str) -> PeerName {
 }
 
 fn at(sequence: u64) -> Position {
-    let ballot = Ballot { generation: Generation(1), term: Term(3) };
+    let ballot = Ballot { generation: Generation::from_bits(1), term: Term(3) };
     Position { ballot, sequence: Sequence(sequence) }
 }
 
@@ -96,12 +96,16 @@ fn no_primary() {
     use NoPrimaryReason::{Electing, LeaseEnded, NoQuorum, NotConnected, Refused};
     let told = |reason: NoPrimaryReason| said(&reason);
     assert_told([
-        (told(Electing), "an election has not ended"),
-        (told(LeaseEnded), "the lease of this primary has ended"),
+        (told(Electing), "an election has not ended, which takes some seconds"),
+        (
+            told(LeaseEnded),
+            "the lease of this primary has ended: nothing is decided until a majority answers",
+        ),
         (told(NoQuorum), "fewer than a majority of the members are reachable"),
         (
             told(NotConnected),
-            "there is a primary, and it is not connected to this peer: see `peers` in its status",
+            "the last known primary is not connected to this peer: if it has ended, another one is \
+             elected within the failure timeout, and if not, `peers` in the status says why",
         ),
         (
             told(Refused),

@@ -57,7 +57,7 @@ impl Serialize for Decision {
                 _ => None,
             },
             group_id: self.group_id,
-            generation: ballot.generation.0,
+            generation: ballot.generation.founding(),
             term: self.term.0,
             position: sequence.0,
             window: self.window.and_then(unix_millis),

@@ -3,7 +3,8 @@
 use quorate::internal::wire::PROTOCOL_VERSION;
 use quorate::transport::Certificate;
 use quorate::{
-    CallTimes, Connections, Link, PeerName, PeerRole, PeerStats, Status, StorageState, Turns,
+    CallTimes, Connections, Link, PeerName, PeerRole, PeerStats, SiteCondition, SiteMode,
+    SiteStatus, Status, StorageState, Turns,
 };
 
 use crate::numbers::metric::{Metric, MetricKind, in_seconds};
@@ -12,6 +13,7 @@ use crate::numbers::metric::{Metric, MetricKind, in_seconds};
 pub(crate) fn of_status(status: &Status) -> Vec<Metric> {
     let mut metrics = vec![of_build()];
     metrics.extend(of_group(status));
+    metrics.extend(of_site(status.site.as_ref()));
     metrics.extend(of_room(status));
     metrics.extend(of_connections(&status.connections));
     metrics.extend(of_turns(&status.turns));
@@ -51,7 +53,11 @@ fn of_group(status: &Status) -> Vec<Metric> {
             "Whether this peer reaches a majority of the members.",
             status.quorum.into(),
         ),
-        Metric::gauge("quorate_generation", "The newest founding known.", status.generation.0),
+        Metric::gauge(
+            "quorate_generation",
+            "The newest founding known.",
+            status.generation.founding(),
+        ),
         Metric::gauge("quorate_term", "The newest reign known.", status.term.0),
         Metric::gauge("quorate_members", "Members, reachable or not.", status.size as u64),
         Metric::gauge(
@@ -102,6 +108,46 @@ fn of_group(status: &Status) -> Vec<Metric> {
         ),
         certificates_of(status),
     ]
+}
+
+/// What a site can be to its group, by the words of the status.
+const MODES: [(SiteMode, &str); 3] = [
+    (SiteMode::Active, "active"),
+    (SiteMode::Passive, "passive"),
+    (SiteMode::Standalone, "standalone"),
+];
+
+/// How a site can be, by the words of the status.
+const STATES: [(SiteCondition, &str); 8] = [
+    (SiteCondition::Ready, "Ready"),
+    (SiteCondition::Warning, "Warning"),
+    (SiteCondition::Pending, "Pending"),
+    (SiteCondition::PeerNotReachable, "PeerNotReachable"),
+    (SiteCondition::PGStateSetupBlocked, "PGStateSetupBlocked"),
+    (SiteCondition::BlockedWarmStandbyConversion, "BlockedWarmStandbyConversion"),
+    (SiteCondition::ReadyForPromotion, "ReadyForPromotion"),
+    (SiteCondition::PromotionBlocked, "PromotionBlocked"),
+];
+
+/// Without samples at a peer that stands at no site.
+fn of_site(site: Option<&SiteStatus>) -> Vec<Metric> {
+    let gauge = |name, help| Metric::new(name, MetricKind::Gauge, help);
+    let mut epoch = gauge(
+        "quorate_site_epoch",
+        "The site epoch of the state here: it grows when another site begins to decide.",
+    );
+    let mut mode = gauge("quorate_site_mode", "Whether this site is that to its group.");
+    let mut state = gauge("quorate_site_state", "Whether this site is so.");
+    if let Some(site) = site {
+        epoch = epoch.with([], site.epoch);
+        for (known, word) in MODES {
+            mode = mode.with([("mode", word)], (site.mode == known).into());
+        }
+        for (known, word) in STATES {
+            state = state.with([("state", word)], (site.state == known).into());
+        }
+    }
+    vec![epoch, mode, state]
 }
 
 /// Returns true if this peer is of that name, or connected to the one that is.

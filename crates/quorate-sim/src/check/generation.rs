@@ -39,7 +39,9 @@ impl Check for GenerationRule {
             None if !is_founding => Err(format!("{ballot} begins from nothing, unannounced")),
             _ if world.history().newest().is_none() => Ok(()),
             // An operator has said that they are gone for good.
-            Some(_) if world.was_forced_past(*peer) => Ok(()),
+            Some(_) if world.was_forced_past(*peer) => past_nobody(world, *peer, *ballot),
+            // Or that the other site need not be asked.
+            Some(_) if world.is_promoted_in(*peer, ballot.generation.site_epoch()) => Ok(()),
             _ => may_begin(world, *peer, *ballot),
         }
     }
@@ -79,7 +81,13 @@ fn past_nobody(world: &World, founder: usize, ballot: Ballot) -> Result<(), Stri
     let passed_over = (0..world.plan().peers()).find(|other| {
         let is_met = world.contact().refusal(world.now(), founder, *other) >= long;
         // In the ballot that is about to begin it may have told its own position already.
-        is_met && held(world, *other).is_some_and(|held| held > own && held.ballot < ballot)
+        is_met
+            && held(world, *other).is_some_and(|held| {
+                // It has moved on in its own history already.
+                let is_kin = world.history().are_kin(own.ballot, held.ballot);
+                let is_its_concern = is_kin || world.is_concerned_by(founder, *other);
+                is_its_concern && held > own && held.ballot < ballot
+            })
     });
     match passed_over {
         Some(other) => {

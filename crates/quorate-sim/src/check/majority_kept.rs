@@ -51,7 +51,9 @@ impl Check for MajorityKept {
 
 fn is_later(world: &World, ballot: Ballot, position: Position) -> bool {
     let history = world.history();
-    ballot > position.ballot && history.are_kin(ballot, position.ballot)
+    // A site of which all have forgotten a promotion may be promoted below its ballot once more.
+    let is_before = world.plan().has_sites() && history.began_before(ballot, position.ballot);
+    ballot > position.ballot && history.are_kin(ballot, position.ballot) && !is_before
 }
 
 fn kept(world: &World, ballot: Ballot, position: Position) -> Result<(), String> {

@@ -31,6 +31,7 @@ mod primary_loss;
 mod real_limits;
 mod refused;
 mod relaxed_limits;
+mod sites;
 mod wish_met_once;
 
 use std::fmt;
@@ -87,6 +88,7 @@ impl Checks {
             Box::new(real_limits::RealLimits::default()),
             Box::new(refused::RefusedHasNoEffect),
             Box::new(relaxed_limits::RelaxedLimits::default()),
+            Box::new(sites::Sites::default()),
         ])
     }
 

@@ -4,6 +4,11 @@
 //! Nobody is left to remember a process that lives on cut off when all members have restarted
 //! blank: beside one of an older founding a group that was founded from nothing may decide.
 //!
+//! Whoever was forced past members that live decides beside those that these have made a newer
+//! group with, until it first hears of one of them.
+//!
+//! Two sites of which one was promoted by force decide beside each other until they meet.
+//!
 //! A machine whose clock stood for longer than a promise outlasts the lease may decide beside
 //! another until something shows it.
 //!
@@ -51,7 +56,8 @@ impl Check for OneDecider {
                 // have been decided while nobody else could.
                 let ballot = done.position.ballot;
                 let newest = self.newest;
-                if world.history().is_after(newest, ballot) {
+                let is_forced_apart = || world.is_forced_between(ballot, newest);
+                if world.history().is_after(newest, ballot) && !is_forced_apart() {
                     let ballot = world.short(ballot);
                     let newest = world.short(newest);
                     return Err(format!("{ballot} answers at once although {newest} has decided"));
@@ -91,6 +97,12 @@ fn alone(world: &World, peer: usize) -> Result<(), String> {
     for other in
         (0..world.plan().peers()).filter(|other| *other != peer && !world.is_excused(*other))
     {
+        let is_forced = world.was_forced_unheard(peer, other)
+            || world.was_forced_unheard(other, peer)
+            || world.are_forced_apart(peer, other);
+        if is_forced {
+            continue;
+        }
         let host = &world.hosts()[other];
         let may = host.process.as_ref().is_some_and(|p| p.is_authorized(&host.clock, world.now()));
         if may {

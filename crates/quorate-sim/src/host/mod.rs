@@ -57,6 +57,7 @@ impl Host {
             client_rights: Default::default(),
             new_generations: plan.new_generations,
             monitor: plan.monitor,
+            site: plan.site(index),
             bounds: plan.bounds,
         };
         let has_disk = plan.disk.as_ref().filter(|_| !is_client);

@@ -12,7 +12,6 @@ use crate::host::disk_error::DiskError;
 
 /// The progress of a snapshot: one step in each round of the storage thread.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(crate) enum Snapshot {
     None,
     Copying {

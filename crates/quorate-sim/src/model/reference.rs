@@ -87,6 +87,12 @@ impl History {
         self.reigns.get(&ballot).map(|reign| reign.founding)
     }
 
+    /// Returns true if one reign began before another, whatever their ballots.
+    pub(crate) fn began_before(&self, ballot: Ballot, other: Ballot) -> bool {
+        let place = |of: Ballot| self.begun.iter().position(|begun| *begun == of);
+        place(ballot).zip(place(other)).is_some_and(|(one, other)| one < other)
+    }
+
     /// Returns true if one reign began after another.
     pub(crate) fn is_after(&self, ballot: Ballot, other: Ballot) -> bool {
         // A winner that begins late is no later primary: its term is over.

@@ -8,7 +8,6 @@ use crate::words::call::{Call, Reply};
 
 /// The content of a packet.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "most of what travels is the largest")]
 pub(crate) enum Payload {
     Call(Call),
     Merge(Merge),

@@ -23,6 +23,13 @@ impl DiskPlan {
         Self { syncs, segment_bytes: 1 << 20, delays: delays.to_vec(), stalls: 0 }
     }
 
+    /// As many peers more, which sync, and whose disks are like the first one.
+    pub(crate) fn widen(&mut self, peers: usize) {
+        let delay = self.delays.first().copied().unwrap_or_default();
+        self.syncs.extend(std::iter::repeat_n(true, peers));
+        self.delays.extend(std::iter::repeat_n(delay, peers));
+    }
+
     pub(crate) fn draw(random: &mut Random, peers: usize, timeout: Duration) -> Self {
         let unsynced = random.pick(&[0, 0, 0, 300, 1000]);
         Self {

@@ -75,6 +75,10 @@ pub(crate) enum Fault {
     OneEnd,
     /// Two peers do not hear each other.
     Unlink,
+    /// Two sites do not hear each other.
+    SiteCut,
+    /// An operator has the sites change places, gives one up, or promotes one.
+    Sites,
     /// A member is about to be stopped: it steps aside and hands over, and then goes on after all.
     StepAside,
 }

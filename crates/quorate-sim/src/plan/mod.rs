@@ -10,7 +10,7 @@ pub(crate) mod trigger;
 use std::time::Duration;
 
 use quorate::{
-    Acknowledge, Bounds, GroupConfig, Mode, Monitor, NewGenerations, OnReconnect, PeerName,
+    Acknowledge, Bounds, GroupConfig, Mode, Monitor, NewGenerations, OnReconnect, PeerName, Site,
 };
 
 use crate::base::random::Random;
@@ -29,6 +29,11 @@ pub(crate) struct Plan {
     pub(crate) group: GroupConfig,
     /// The number of peers that found the group; the others join later.
     pub(crate) founders: usize,
+    /// The last peers, so many of them, stand at another site, which follows; none if there is one
+    /// site.
+    pub(crate) standby: usize,
+    /// Whether operators have the sites change places.
+    pub(crate) moves_sites: bool,
     /// Peers of kind client: they follow those that may be members, in the order of peers.
     pub(crate) client_peers: usize,
     pub(crate) priorities: Vec<u8>,
@@ -69,6 +74,8 @@ impl Plan {
         let mut plan = Self {
             seed,
             founders: peers,
+            standby: 0,
+            moves_sites: false,
             client_peers: 0,
             priorities,
             bounds: draw_limits(&mut random),
@@ -91,6 +98,7 @@ impl Plan {
         plan.draw_waiting(&mut Random::new(seed ^ 0x7761_6974));
         plan.draw_clients(&mut Random::new(seed ^ 0x636c_6965));
         plan.draw_generations(&mut Random::new(seed ^ 0x6765_6e65));
+        plan.draw_sites(&mut Random::new(seed ^ 0x7369_7465), profile);
         plan.draw_upkeep(&mut Random::new(seed ^ 0x7570_6b65), profile);
         plan.real = RealPlan::draw(&plan);
         if profile == Profile::Lasting {
@@ -161,6 +169,30 @@ impl Plan {
         }
     }
 
+    /// Two sites: up to three peers follow. Of a sequence of its own: the rest of a seed stays what
+    /// it was.
+    fn draw_sites(&mut self, random: &mut Random, profile: Profile) {
+        if profile != Profile::Sites {
+            return;
+        }
+        self.standby = random.between(1, 3) as usize;
+        self.moves_sites = random.chance(700);
+        let own = self.peers();
+        self.group.members = names(own + self.standby);
+        self.founders = own;
+        // As many as may be counted out do not come back: nobody founds the site again.
+        self.faults.is_careful = true;
+        self.new_generations = NewGenerations::Automatic;
+        self.remembers = None;
+        for _ in 0..self.standby {
+            self.priorities.push(100);
+            self.clocks.insert(own, (0, 0));
+        }
+        if let Some(disk) = &mut self.disk {
+            disk.widen(self.standby);
+        }
+    }
+
     /// Primaries that look after the members, where these come and go by themselves, and in one run
     /// of three where somebody asks them to. Of a sequence of its own: the rest of a seed stays
     /// what it was.
@@ -219,6 +251,8 @@ impl Plan {
         Self {
             seed: 1,
             founders: peers,
+            standby: 0,
+            moves_sites: false,
             client_peers: 0,
             group: GroupConfig {
                 members: names(peers),
@@ -273,7 +307,25 @@ impl Plan {
     }
 
     pub(crate) fn majority(&self) -> usize {
-        self.peers() / 2 + 1
+        (self.peers() - self.standby) / 2 + 1
+    }
+
+    /// Returns true if the peers stand at two sites.
+    pub(crate) fn has_sites(&self) -> bool {
+        self.standby > 0
+    }
+
+    /// Returns true if a peer stands at the site that follows.
+    pub(crate) fn is_standby(&self, peer: usize) -> bool {
+        (self.peers() - self.standby..self.peers()).contains(&peer)
+    }
+
+    /// The site of a peer, if there are two.
+    pub(crate) fn site(&self, peer: usize) -> Option<Site> {
+        let (own, other) = if self.is_standby(peer) { ("west", "east") } else { ("east", "west") };
+        let nobody: [&str; 0] = [];
+        let is_at_one = self.has_sites() && peer < self.peers();
+        is_at_one.then(|| Site::new(own).other(other, nobody))
     }
 
     /// Returns true if its callers ask the real limits too.

@@ -20,12 +20,14 @@ pub(crate) enum Profile {
     Partitions,
     Pauses,
     Restarts,
+    Sites,
     Slow,
     Upkeep,
 }
 
 impl Profile {
-    pub(crate) const ALL: [Self; 16] = [
+    /// Those that are drawn, where none is asked for.
+    const DRAWN: [Self; 16] = [
         Self::Calm,
         Self::Clocks,
         Self::Disks,
@@ -44,6 +46,11 @@ impl Profile {
         Self::Upkeep,
     ];
 
+    /// All that may be asked for.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        Self::DRAWN.into_iter().chain([Self::Sites])
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Calm => "calm",
@@ -60,21 +67,22 @@ impl Profile {
             Self::Partitions => "partitions",
             Self::Pauses => "pauses",
             Self::Restarts => "restarts",
+            Self::Sites => "sites",
             Self::Slow => "slow",
             Self::Upkeep => "upkeep",
         }
     }
 
     pub(crate) fn draw(random: &mut Random) -> Self {
-        if random.chance(400) { Self::Mixed } else { random.pick(&Self::ALL) }
+        if random.chance(400) { Self::Mixed } else { random.pick(&Self::DRAWN) }
     }
 
     pub(crate) fn weights(self) -> Vec<(Fault, u64)> {
         use Fault::{
             Arrange, ClockStep, Crash, DiskDamage, DiskFailure, DiskFull, Drift, Flap, Force,
             ForceBlindly, Forget, HandOver, Isolate, Join, Kill, KillMajority, Leave, Lie, OneEnd,
-            OneWay, Pause, Priority, Replace, Reset, Roll, Sleep, Slow, Split, Stall, Standstill,
-            Starve, StepAside, Strand, Thin, Unlink,
+            OneWay, Pause, Priority, Replace, Reset, Roll, SiteCut, Sites, Sleep, Slow, Split,
+            Stall, Standstill, Starve, StepAside, Strand, Thin, Unlink,
         };
         match self {
             Self::Calm => vec![(HandOver, 1)],
@@ -172,6 +180,20 @@ impl Profile {
                     (Unlink, 1),
                 ]
             }
+            Self::Sites => vec![
+                (Crash, 2),
+                (HandOver, 1),
+                (Isolate, 2),
+                (Kill, 4),
+                (OneWay, 1),
+                (Pause, 1),
+                (Reset, 1),
+                (Roll, 1),
+                (SiteCut, 5),
+                (Sites, 8),
+                (Split, 1),
+                (Unlink, 2),
+            ],
             Self::Slow => vec![(Slow, 4), (Thin, 4), (Stall, 3), (Pause, 1), (Kill, 1)],
             Self::Upkeep => vec![
                 (Arrange, 2),

@@ -18,6 +18,7 @@ mod losses;
 mod membership;
 mod restarts;
 mod script;
+mod sites;
 mod time;
 mod upkeep;
 
@@ -61,6 +62,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         losses::ALL,
         membership::ALL,
         restarts::ALL,
+        sites::ALL,
         time::ALL,
         upkeep::ALL,
     ];

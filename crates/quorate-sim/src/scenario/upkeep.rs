@@ -7,6 +7,7 @@ use super::Scenario;
 use super::script::{FIRST, ms, plan};
 use crate::network::filter::{Filter, MessageKind};
 use crate::plan::Plan;
+use crate::plan::disk::DiskPlan;
 use crate::world::World;
 
 pub(super) const ALL: &[Scenario] = &[
@@ -27,6 +28,9 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "forced_past_a_living_majority", plan: three, script: past_a_majority },
     Scenario { name: "forced_past_a_majority_that_founds", plan: three, script: past_founders },
     Scenario { name: "forced_past_relaxed_peers", plan: relaxed, script: past_relaxed_peers },
+    Scenario { name: "force_past_one_named", plan: three_on_disk, script: past_one_named },
+    Scenario { name: "force_past_one_unknown", plan: four_on_disk, script: past_one_unknown },
+    Scenario { name: "all_but_one_come_back_to_join", plan: joined, script: back_to_join },
     Scenario { name: "two_forces", plan: five, script: two_forces },
     Scenario { name: "refused_within_a_generation", plan: four, script: refused_within },
 ];
@@ -53,6 +57,20 @@ fn four() -> Plan {
 
 fn five() -> Plan {
     plan(&[1, 2, 3, 4, 5])
+}
+
+fn three_on_disk() -> Plan {
+    Plan { disk: Some(DiskPlan::quiet(&[ms(2); 3])), ..three() }
+}
+
+/// Three with disks, and one that may come.
+fn four_on_disk() -> Plan {
+    Plan { founders: 3, disk: Some(DiskPlan::quiet(&[ms(2); 4])), ..four() }
+}
+
+/// One founds, and two join it.
+fn joined() -> Plan {
+    Plan { founders: 1, ..three() }
 }
 
 fn seven() -> Plan {
@@ -324,6 +342,67 @@ fn past_founders(world: &mut World) {
 /// know.
 fn past_relaxed_peers(world: &mut World) {
     past_a_majority(world);
+}
+
+/// Nobody decides, and nothing was begun by force.
+fn expect_not_forced(world: &mut World) {
+    world.wait(ms(2_000));
+    if world.primary().is_some() {
+        world.fail("forced", format!("it was forced: {}", world.describe()));
+    }
+}
+
+/// One is there, and is refused for a setting that was changed: whoever names it as gone is
+/// mistaken.
+fn past_one_named(world: &mut World) {
+    world.found();
+    world.count(FIRST, 5);
+    world.kill(2, false);
+    world.roll(1);
+    world.wait(ms(30_000));
+    world.force(FIRST, &[1, 2]);
+    expect_not_forced(world);
+}
+
+/// The same where that one holds more, and has come while the other was cut off, which does not
+/// know it.
+fn past_one_unknown(world: &mut World) {
+    world.found();
+    world.count(FIRST, 5);
+    world.part(&[FIRST], &[1, 2, 3]);
+    world.expect_other_than(FIRST, ms(30_000));
+    world.start(3);
+    world.expect_members(1, "abcd");
+    world.count(1, 4);
+    for peer in [1, 2] {
+        world.kill(peer, false);
+    }
+    world.roll(FIRST);
+    world.join(&[FIRST], &[1, 2, 3]);
+    world.wait(ms(30_000));
+    world.force(FIRST, &[1, 2]);
+    expect_not_forced(world);
+}
+
+/// Two of three were started blank, and ask to join as they did at first: the third, which has the
+/// data, needs their votes, and they follow it.
+fn back_to_join(world: &mut World) {
+    world.found();
+    for peer in [1, 2] {
+        world.start(peer);
+    }
+    world.expect_members(FIRST, "abc");
+    world.count(FIRST, 5);
+    for peer in [1, 2] {
+        world.kill(peer, false);
+    }
+    world.wait(ms(500));
+    for peer in [1, 2] {
+        world.start(peer);
+    }
+    world.expect_primary(FIRST, ms(60_000));
+    world.expect_members(FIRST, "abc");
+    world.count(FIRST, 5);
 }
 
 /// Five fall apart, and both sides are forced: the newer generation goes on.

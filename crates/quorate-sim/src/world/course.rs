@@ -82,7 +82,7 @@ impl World {
         let timeout = self.plan.timeout();
         for peer in 0..size {
             let later = self.fault_random.duration(Duration::ZERO, timeout / 4);
-            if peer >= self.plan.founders {
+            if peer >= self.plan.founders && !self.is_standby(peer) {
                 // It joins when a fault says so, or in the end.
             } else if at_once {
                 self.start(peer);
@@ -93,6 +93,9 @@ impl World {
             }
         }
         self.begin_to_dial();
+        if self.plan.has_sites() {
+            self.at(timeout / 2, Event::Operator);
+        }
         self.start_client_peers();
     }
 

@@ -123,6 +123,7 @@ impl World {
             }
             Message::Release { ballot: b, to } => format!("Release {} to {to}", ballot(b)),
             Message::StandNow { ballot: b } => format!("StandNow {}", ballot(b)),
+            Message::TakeOver { ballot: b } => format!("TakeOver {}", ballot(b)),
             Message::Remove { request, peer } => format!("Remove {peer} ({request})"),
             Message::Removed { request, outcome } => format!("Removed {outcome:?} ({request})"),
             Message::SwitchPrimary { request, to, ballot: b } => {

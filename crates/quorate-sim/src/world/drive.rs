@@ -30,6 +30,9 @@ impl World {
         if let Some(process) = self.process_mut(peer) {
             process.machine.handle(now, input);
         }
+        if self.plan.has_sites() {
+            self.note_epoch(peer);
+        }
         self.note_turn(peer);
         #[cfg(feature = "bugs")]
         self.leave_cuts(peer, now.time, log);
@@ -74,6 +77,14 @@ impl World {
                     format!("arrange {request}: {result:?}")
                 });
                 self.counters.add(if is_done { "arranged" } else { "not arranged" });
+            }
+            Output::SiteArranged { request, result } => {
+                let is_done = result.is_ok();
+                self.note(peer, &[8, request, u64::from(is_done)], |_| {
+                    format!("sites {request}: {result:?}")
+                });
+                self.counters.add(if is_done { "sites arranged" } else { "sites not arranged" });
+                self.sited.push((request, is_done));
             }
             Output::PolicyChanged { result, .. } => {
                 let is_done = result.is_ok();
@@ -162,6 +173,18 @@ impl World {
             process.is_founding = true;
             // By force a primary without a lease may begin anew in one step, past its own last cut.
             if let GroupEvent::NewGeneration { position, .. } = event {
+                process.position = process.position.max(*position);
+            }
+        }
+        if let GroupEvent::SitePromoted { forced, position, epoch, .. } = event {
+            self.note_promoted(peer, *epoch);
+            self.counters.add(if *forced { "sites forced" } else { "sites promoted" });
+            if *forced {
+                self.note_forced_epoch(*epoch);
+            }
+            if let Some(process) = self.process_mut(peer) {
+                // What is lost then is no breach of a promise.
+                process.is_founding |= *forced;
                 process.position = process.position.max(*position);
             }
         }

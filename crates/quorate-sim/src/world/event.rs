@@ -52,6 +52,8 @@ pub(crate) enum Event {
         incarnation: Incarnation,
     },
     Policy,
+    /// An operator looks after the sites.
+    Operator,
     /// The pause of a held call ends.
     Retry {
         op: usize,

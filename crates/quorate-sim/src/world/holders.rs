@@ -11,7 +11,7 @@ impl World {
     /// Peers that the newest membership counts and that hold data of its founding.
     pub(crate) fn holders(&self) -> Vec<usize> {
         let all = 0..self.plan.peers();
-        self.holders_among(all, Generation(u64::MAX), Duration::ZERO)
+        self.holders_among(all, Generation::from_bits(u64::MAX), Duration::ZERO)
     }
 
     /// The holders by the newest membership that these peers know, of an older generation than this
@@ -66,6 +66,16 @@ impl World {
                 None => return known,
             }
         }
+    }
+
+    /// Returns true if what another one holds is a peer's concern although the two refuse each
+    /// other: as far as it knows, that is a member, or has gone further in the same history.
+    pub(crate) fn is_concerned_by(&self, one: usize, other: usize) -> bool {
+        let standing = |peer| self.process(peer).map(|process| process.standing().0);
+        let is_older = standing(one)
+            .zip(standing(other))
+            .is_some_and(|(own, theirs)| own.gives_way_to(&theirs));
+        self.names(one, other) || is_older
     }
 
     /// Returns true if a peer counts another one as a member, or knows of none.

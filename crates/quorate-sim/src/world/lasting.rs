@@ -126,7 +126,10 @@ impl World {
         }
     }
 
-    fn paths_between(&self, is_cut: impl Fn(usize, usize) -> bool) -> Vec<(usize, usize)> {
+    pub(crate) fn paths_between(
+        &self,
+        is_cut: impl Fn(usize, usize) -> bool,
+    ) -> Vec<(usize, usize)> {
         let size = self.plan.peers();
         let all = (0..size).flat_map(|one| (0..size).map(move |other| (one, other)));
         all.filter(|(one, other)| one != other && is_cut(*one, *other)).collect()

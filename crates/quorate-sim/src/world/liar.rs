@@ -243,6 +243,7 @@ impl World {
                     Message::Release { ballot: known, to: to.clone() },
                     Message::Release { ballot, to: NAME.into() },
                     Message::StandNow { ballot: known },
+                    Message::TakeOver { ballot: known },
                 ]
             }
             Lie::Following | Lie::Doubled => {
@@ -283,6 +284,8 @@ impl World {
             behind: None,
             is_stopping: false,
             has_failed: false,
+            site_epoch: 0,
+            is_confirmed: false,
         }
     }
 
@@ -303,7 +306,7 @@ fn false_piece(position: Position, meta: Meta) -> Piece {
     let group_time = GroupTime(1);
     let expired_before = GroupTime(0);
     let lead = Lead::default();
-    let end = BatchEnd { position, group_time, lead, expired_before, meta: Some(meta) };
+    let end = BatchEnd { position, group_time, lead, expired_before, meta: Some(Box::new(meta)) };
     Piece {
         ballot: position.ballot,
         transfer: u64::MAX,

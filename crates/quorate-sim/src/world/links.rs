@@ -4,11 +4,11 @@
 //! process that died out of reach stays a member until its silence is noticed.
 
 use bytes::BytesMut;
-use quorate::Incarnation;
 use quorate::internal::bug::{self, Bug};
 use quorate::internal::protocol::io::{Input, LinkEnd};
 use quorate::internal::protocol::message::Lane;
 use quorate::internal::wire::{self, Frame};
+use quorate::{Incarnation, Site};
 
 use crate::base::clock::Moment;
 use crate::network::filter::Verdict;
@@ -60,8 +60,8 @@ impl World {
             let position = self.process(peer)?.store.position();
             (!position.is_blank()).then_some(position)
         });
-        for (peer, met) in [(one, second), (other, first)] {
-            if met.is_some() {
+        for (peer, from, met) in [(one, other, second), (other, one, first)] {
+            if met.is_some() && self.is_concerned_by(peer, from) {
                 self.drive(peer, Input::HolderMet { position: met });
             }
         }
@@ -125,6 +125,11 @@ impl World {
             let mut end = LinkEnd { kind, ..LinkEnd::member(there.incarnation) };
             end.id = self.ids.get(&there.incarnation).copied().unwrap_or(end.id);
             end.succession = self.successions.get(&there.incarnation).copied().unwrap_or_default();
+            let site = self.hosts[there.peer].config.site.as_ref().map(Site::name);
+            end.site = site.unwrap_or_default().to_owned();
+            let standing = |peer| self.process(peer).map(|process| process.standing().0);
+            let both = standing(here.peer).zip(standing(there.peer));
+            end.is_kin = both.is_none_or(|(own, theirs)| own.is_kin_of(&theirs));
             self.drive(here.peer, Input::LinkUp { peer, end });
         }
     }

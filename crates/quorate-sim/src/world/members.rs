@@ -9,7 +9,7 @@ use std::time::Duration;
 use quorate::internal::protocol::Applicant;
 use quorate::internal::protocol::io::Input;
 use quorate::internal::state::Membership;
-use quorate::{GroupConfig, PeerKind};
+use quorate::{GroupConfig, PeerKind, Site};
 
 use crate::host::disk::HostDisk;
 use crate::host::process::Process;
@@ -47,7 +47,8 @@ impl World {
     pub(crate) fn is_out(&self, peer: usize, membership: &Membership) -> bool {
         let name = &self.plan.group.members[peer];
         let Some(process) = self.process(peer) else { return false };
-        let is_stranger = self.hosts[peer].config.kind == PeerKind::Member;
+        let is_stranger =
+            self.hosts[peer].config.kind == PeerKind::Member && !self.follows_by(peer, membership);
         membership.has_removed(name, process.id) || (is_stranger && !membership.has(name))
     }
 
@@ -61,6 +62,13 @@ impl World {
             return group;
         }
         let name = group.members[peer].clone();
+        if self.plan.has_sites() {
+            let is_standby = self.is_standby(peer);
+            let here = (0..self.plan.peers()).filter(|other| self.is_standby(*other) == is_standby);
+            group.members = here.map(|other| self.plan.name(other)).collect();
+            self.hosts[peer].list = group.members.iter().cloned().collect();
+            return group;
+        }
         let membership = self.newest_membership();
         let is_removed = membership.as_ref().is_some_and(|m| !m.has(&name));
         let is_founder = peer < self.plan.founders;
@@ -93,14 +101,16 @@ impl World {
         let (standing, other_meta) = there.standing();
         let kind = theirs.config.kind;
         let id = there.id;
-        let applicant = Applicant { peer: name, id, kind, standing: &standing };
+        let site = theirs.config.site.as_ref().map(Site::name).unwrap_or_default();
+        let applicant = Applicant { peer: name, id, kind, standing: &standing, site };
         if meta.membership.objection(&own, &applicant).is_some() {
             return false;
         }
         let is_founding =
             meta.membership.voters.is_empty() && other_meta.membership.voters.is_empty();
         let are_members = ours.config.kind == PeerKind::Member && kind == PeerKind::Member;
-        !(is_founding && are_members) || ours.list == theirs.list
+        let is_compared = is_founding && are_members && !self.are_at_two_sites(peer, from);
+        !is_compared || ours.list == theirs.list
     }
 
     /// A peer that is not there starts: a joiner if it is no member.

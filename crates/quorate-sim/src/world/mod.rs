@@ -32,6 +32,7 @@ mod processes;
 mod progress;
 mod rest;
 mod serving;
+mod sites;
 mod stranded;
 mod strike;
 mod triggers;
@@ -116,6 +117,18 @@ pub(crate) struct World {
     liar: Option<Liar>,
     /// Peers that were named as gone while they lived, and have not heard of that.
     given_up: Vec<GivenUp>,
+    /// How often an operator has said which site is to decide.
+    activations: u64,
+    /// How wishes about the sites ended.
+    sited: Vec<(u64, bool)>,
+    /// Site epochs, and when each was first known to have begun.
+    epochs_begun: BTreeMap<u64, Moment>,
+    /// Who was made primary of which site epoch by a promotion.
+    promoted: BTreeSet<(usize, u64)>,
+    /// Site epochs that were begun by force.
+    forced_epochs: BTreeSet<u64>,
+    /// How often in a row the operator has seen nobody decide.
+    undecided: u64,
     /// Whether any was, in a run of operators that lie.
     has_lied: bool,
     /// The election that is due, while faults last.
@@ -174,6 +187,12 @@ impl World {
             is_busy_within_cuts: false,
             liar: None,
             given_up: Vec::new(),
+            activations: 0,
+            sited: Vec::new(),
+            epochs_begun: BTreeMap::new(),
+            promoted: BTreeSet::new(),
+            forced_epochs: BTreeSet::new(),
+            undecided: 0,
             has_lied: false,
             overdue: Overdue::default(),
             switches: 0,
@@ -242,6 +261,7 @@ impl World {
             Event::Issue { op } => self.on_issue(op),
             Event::Merge { peer, incarnation } => self.on_merge_timer(peer, incarnation),
             Event::Policy => self.on_policy_timer(),
+            Event::Operator => self.on_operator(),
             Event::Retry { op } => self.on_retry(op),
             Event::Open { connection, end } => self.on_open(connection, end),
             Event::Silence { connection, end } => self.on_silence(connection, end),

@@ -43,6 +43,9 @@ impl World {
         // Whoever runs is a member, or is to become one, or was counted out.
         let are_settled = (0..self.plan.peers()).all(|peer| match membership.has(&names[peer]) {
             true => self.follows(peer, primary, leader),
+            false if self.follows_by(peer, &membership) => {
+                self.follows(peer, primary, leader) && self.is_listed(peer)
+            }
             false => {
                 let is_settled = self.is_out(peer, &membership) || self.is_waiting(peer);
                 self.process(peer).is_none() || is_settled
@@ -88,7 +91,7 @@ impl World {
     /// A decision at every peer must succeed now, and leave equal stores.
     pub(crate) fn last_decisions(&mut self) {
         for peer in 0..self.plan.hosts() {
-            if self.is_client(peer) || self.is_counted(peer) {
+            if self.is_client(peer) || self.is_counted(peer) || self.is_listed(peer) {
                 self.last_decision(peer);
             }
             if self.failure.is_some() {
@@ -103,7 +106,7 @@ impl World {
 
     /// One that is lost with a connection that turns out to be dead may be tried again; and so may
     /// one at a primary whose disk had not come back from a stall, and which has lost its lease for
-    /// that.
+    /// that. Where calls that were lost so have taken all places, one has to be free first.
     fn last_decision(&mut self, peer: usize) {
         const ATTEMPTS: usize = 3;
         for _ in 0..ATTEMPTS {
@@ -114,11 +117,18 @@ impl World {
             if is_done || self.failure.is_some() {
                 return;
             }
+            if matches!(self.ops[op].outcome, Some(Outcome::Refused)) {
+                self.run_while(self.plan.group.io_timeout, |world| !world.has_calls_open(peer));
+            }
             self.come_to_rest();
         }
         let name = self.plan.name(peer);
         let what = format!("no decision succeeds at {name}: {}", self.describe());
         self.fail("liveness", what);
+    }
+
+    fn has_calls_open(&self, peer: usize) -> bool {
+        self.ops.iter().any(|op| op.peer == peer && op.outcome.is_none())
     }
 
     /// A key of which there may be no cell yet.

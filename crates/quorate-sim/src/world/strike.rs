@@ -93,6 +93,11 @@ impl World {
             Fault::Sleep => self.sleep_for(peer, length),
             Fault::Slow => self.slow(peer, length),
             Fault::Thin => self.thin(peer, length),
+            Fault::Sites => self.fault_sites(peer),
+            Fault::SiteCut => {
+                let paths = self.paths_between_sites();
+                self.cut_for(paths, length, "sites cut");
+            }
             Fault::Split => self.split(length),
             Fault::Stall => self.stall(peer, length),
             Fault::Standstill => self.stand_for(peer, length),
@@ -179,7 +184,9 @@ impl World {
         let request = self.switches;
         if self.hosts[peer].is_running() {
             // One that names nobody is for a primary itself.
-            let is_heard = to.is_some() || self.process(peer).is_some_and(Process::is_primary);
+            let is_primary =
+                |process: &Process| process.is_primary() || process.machine.is_primary();
+            let is_heard = to.is_some() || self.process(peer).is_some_and(is_primary);
             if is_heard {
                 self.see(&Seen::Wished { to });
             }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use quorate::internal::protocol::io::Input;
 use quorate::internal::protocol::{Applicant, Objection, Standing};
 use quorate::internal::state::Membership;
-use quorate::{Event as GroupEvent, Generation, Incarnation, MonitorChange, PeerName};
+use quorate::{Event as GroupEvent, Generation, Incarnation, MonitorChange, PeerName, Site};
 
 use crate::words::seen::Seen;
 use crate::world::World;
@@ -28,6 +28,8 @@ pub(crate) struct GivenUp {
     generation: Generation,
     /// The process of it that has heard.
     heard: Option<Incarnation>,
+    /// Whoever was forced has heard of a newer generation.
+    has_end: bool,
 }
 
 impl World {
@@ -63,6 +65,9 @@ impl World {
     pub(crate) fn overtake(&mut self, peer: usize, from: usize) {
         let Some((by, _)) = self.process(from).map(|process| process.standing()) else { return };
         if self.by_list(peer, from, Membership::is_overtaken_by) == Some(true) {
+            let own = self.process(peer).map(|process| process.store.position().ballot.generation);
+            let forced = self.given_up.iter_mut().filter(|given_up| given_up.by == peer);
+            forced.for_each(|given_up| given_up.has_end |= own == Some(given_up.generation));
             self.drive(peer, Input::Overtaken { by });
         }
     }
@@ -79,7 +84,8 @@ impl World {
         let (own, meta) = here.standing();
         let (standing, _) = there.standing();
         let kind = self.hosts[from].config.kind;
-        let applicant = Applicant { peer: name, id: there.id, kind, standing: &standing };
+        let site = self.hosts[from].config.site.as_ref().map(Site::name).unwrap_or_default();
+        let applicant = Applicant { peer: name, id: there.id, kind, standing: &standing, site };
         Some(judge(&meta.membership, &own, &applicant))
     }
 
@@ -91,7 +97,10 @@ impl World {
         let own = self.process(peer).map(|process| process.standing().0);
         let is_disowned = own.is_some_and(|own| {
             let newest = standing.position.ballot.generation;
-            newest > own.position.ballot.generation && own.gives_way_to(&standing)
+            let older = own.position.ballot.generation;
+            // Of another site epoch this says nothing: it may not have begun.
+            let is_here = newest.site_epoch() == older.site_epoch();
+            is_here && newest > older && own.gives_way_to(&standing)
         });
         if is_disowned && let Some(incarnation) = self.hosts[peer].running() {
             let given_up = self.given_up.iter_mut().filter(|given_up| given_up.peer == peer);
@@ -130,7 +139,7 @@ impl World {
         self.switches += 1;
         let request = self.switches;
         if self.hosts[at].is_running() {
-            self.drive(at, Input::Arrange { request, change });
+            self.drive(at, Input::Arrange { request, change: change.into() });
         }
     }
 
@@ -141,7 +150,14 @@ impl World {
         for peer in gone {
             let incarnation = self.process(peer).map(|process| process.incarnation);
             let generation = *generation;
-            self.given_up.push(GivenUp { peer, incarnation, by, generation, heard: None });
+            self.given_up.push(GivenUp {
+                peer,
+                incarnation,
+                by,
+                generation,
+                heard: None,
+                has_end: false,
+            });
             // A scenario says itself what is to come of it.
             self.has_lied |= self.are_faults_active && incarnation.is_some();
         }
@@ -166,6 +182,19 @@ impl World {
                 forced.is_none_or(|forced| !forced.store.meta().membership.has(name))
             }
         })
+    }
+
+    /// Returns true if a peer leads the generation that it was forced to begin past members that
+    /// lived, another is of a newer one, and neither is connected with the other.
+    pub(crate) fn was_forced_unheard(&self, peer: usize, other: usize) -> bool {
+        let reign = |peer| Some(self.process(peer)?.reign?.generation);
+        let Some((forced, newer)) = reign(peer).zip(reign(other)) else { return false };
+        let mut past_living = self.given_up.iter().filter(|given_up| {
+            let has_lived = given_up.incarnation.is_some();
+            let is_of_it = given_up.by == peer && given_up.generation == forced;
+            has_lived && is_of_it && !given_up.has_end
+        });
+        forced < newer && past_living.next().is_some() && !self.is_linked(peer, other)
     }
 
     /// Returns true if a peer was forced past others that lived.

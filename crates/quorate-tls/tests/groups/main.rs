@@ -2,6 +2,7 @@
 
 mod admin;
 mod admission;
+mod forced;
 #[path = "../../../quorate/tests/support/mod.rs"]
 mod peers;
 mod renewals;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::base::error::{
-    ArrangeError, DecideError, ForceError, PolicyError, RemoveError, SwitchError,
+    ArrangeError, DecideError, ForceError, PolicyError, RemoveError, SiteError, SwitchError,
 };
 use crate::base::told::shortened;
 use crate::wire::MAX_ANSWER_BYTES;
@@ -168,6 +168,34 @@ impl From<ForceError> for Refused {
             ForceError::TimedOut { .. } => ("outcome_unknown", Unknown),
             ForceError::Busy => ("busy", None),
             ForceError::ShuttingDown => ("shutting_down", Unknown),
+        };
+        Self::of(&error, name, effect)
+    }
+}
+
+impl From<SiteError> for Refused {
+    fn from(error: SiteError) -> Self {
+        use Effect::{None, Unknown};
+        let (name, effect) = match &error {
+            SiteError::NoSite => ("no_site", None),
+            SiteError::OtherDecides => ("other_decides", None),
+            SiteError::OtherHolds => ("other_holds", None),
+            SiteError::NotVerified => ("not_verified", None),
+            SiteError::Sealed => ("sealed", None),
+            SiteError::Already => ("already", None),
+            SiteError::ActiveReachable { .. } => ("active_reachable", None),
+            SiteError::NeedsForce { .. } => ("needs_force", None),
+            SiteError::NotReady { .. } => ("not_ready", None),
+            SiteError::NoMajority { .. } => ("no_majority", None),
+            SiteError::Refused { .. } => ("refused", None),
+            SiteError::Promoting => ("promoting", None),
+            SiteError::EpochsUsedUp => ("epochs_used_up", None),
+            SiteError::NoPrimary { .. } => ("no_primary", None),
+            SiteError::TimedOut { .. } => ("timed_out", Unknown),
+            SiteError::NotAllowed => ("not_allowed", None),
+            SiteError::OldVersion => ("old_version", None),
+            SiteError::Busy { .. } => ("busy", None),
+            SiteError::ShuttingDown => ("shutting_down", Unknown),
         };
         Self::of(&error, name, effect)
     }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use crate::admin::answer::Refused;
 use crate::admin::document::Document;
 use crate::admin::monitor::MonitorDocument;
+use crate::admin::site::SiteDocument;
 use crate::base::id::{PeerName, is_name};
 use crate::base::told::{listed, named};
 use crate::wire::MAX_LISTED;
@@ -73,6 +74,9 @@ pub enum Ask {
     /// How the members are looked after, or how they are to be:
     /// [`Peer::change_monitor`](crate::Peer::change_monitor).
     Monitor(MonitorDocument),
+    /// How the two sites are, or which of them is to decide:
+    /// [`Peer::promote_site`](crate::Peer::promote_site).
+    Site(SiteDocument),
 }
 
 /// What an ask needs of whoever asks.
@@ -105,6 +109,7 @@ impl Ask {
         match self {
             Self::Status | Self::Events { .. } | Self::Stats => Access::Look,
             Self::Monitor(document) if *document == MonitorDocument::default() => Access::Look,
+            Self::Site(document) if *document == SiteDocument::default() => Access::Look,
             act => Access::act(act.to_string()),
         }
     }
@@ -123,6 +128,7 @@ impl Ask {
             "found" => of(fields).map(|Nothing {}| Self::Found),
             "force" => of(fields).and_then(Force::checked),
             "monitor" => of(fields).and_then(MonitorDocument::checked).map(Self::Monitor),
+            "site" => of(fields).and_then(SiteDocument::checked).map(Self::Site),
             _ => return None,
         })
     }
@@ -152,6 +158,7 @@ impl fmt::Display for Ask {
                 write!(f, "force without {}", listed(gone.iter().map(PeerName::as_str)))
             }
             Self::Monitor(document) => write!(f, "monitor{document}"),
+            Self::Site(document) => write!(f, "site{document}"),
         }
     }
 }
@@ -244,7 +251,7 @@ mod tests {
     use super::*;
     use crate::config::MonitorChange;
 
-    fn all() -> [(&'static str, Ask); 11] {
+    fn all() -> [(&'static str, Ask); 13] {
         [
             (r#"{"ask":"status"}"#, Ask::Status),
             (
@@ -263,6 +270,8 @@ mod tests {
             ),
             (r#"{"ask":"monitor"}"#, Ask::Monitor(MonitorDocument::default())),
             (r#"{"ask":"monitor","off":true}"#, Ask::Monitor(MonitorChange::Off.into())),
+            (r#"{"ask":"site"}"#, Ask::Site(SiteDocument::default())),
+            (r#"{"ask":"site","switch":true}"#, Ask::Site(SiteDocument::switch())),
         ]
     }
 
@@ -279,7 +288,7 @@ mod tests {
     #[test]
     fn who_looks_changes_nothing() {
         let looks = all().map(|(_, ask)| ask.access() == Access::Look);
-        let expected = "ttt-----".chars().chain("-t-".chars()).map(|look| look == 't');
+        let expected = "ttt-----".chars().chain("-t-t-".chars()).map(|look| look == 't');
         assert!(looks.into_iter().eq(expected), "{looks:?}");
     }
 
@@ -297,6 +306,7 @@ mod tests {
             (r#"{"ask":"events","since":1.5}"#, "invalid type"),
             (r#"{"ask":"events","wait_ms":30001}"#, "use at most 30000"),
             (r#"{"ask":"monitor","size":3,"off":true}"#, "one of size"),
+            (r#"{"ask":"site","mode":"active","switch":true}"#, "switch alone"),
             (r#"{"ask":"reboot"}"#, "unknown ask \"reboot\""),
         ] {
             let error = serde_json::from_str::<Ask>(text).expect_err("refused").to_string();

@@ -271,6 +271,8 @@ fn hello(as_: &str, group: &str) -> Hello {
         kind: PeerKind::Client,
         has_state: false,
         tls: String::new(),
+        site: String::new(),
+        site_epoch: 0,
         standing: Standing::default(),
     }
 }

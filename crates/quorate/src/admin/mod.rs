@@ -14,6 +14,8 @@
 //! | `{"ask":"stats"}` | [`PeerStats`](crate::PeerStats) | looks |
 //! | `{"ask":"monitor"}` | [`MonitorStatus`](crate::MonitorStatus) | looks |
 //! | `{"ask":"monitor","size":3}` | the same, as it is then | acts |
+//! | `{"ask":"site"}` | [`SiteStatus`](crate::SiteStatus) | looks |
+//! | `{"ask":"site","mode":"active"}` | the same, as it is then | acts |
 //! | `{"ask":"switch","to":"b"}` | `{"primary":"b"}` | acts |
 //! | `{"ask":"leave"}` | `{"left":"a"}` | acts |
 //! | `{"ask":"forget","peer":"c"}` | `{"forgotten":"c"}` | acts |
@@ -21,7 +23,7 @@
 //! | `{"ask":"found"}` | `{"founding":true}` | acts |
 //! | `{"ask":"force","gone":["b","c"]}` | [`Forced`](crate::Forced) and `primary` | acts |
 //!
-//! What else can be asked of the monitor: [`MonitorDocument`].
+//! What else can be asked of the monitor: [`MonitorDocument`]; and of the sites: [`SiteDocument`].
 //!
 //! # Examples
 //!
@@ -50,6 +52,7 @@ mod error;
 pub mod fuzzing;
 mod monitor;
 mod responder;
+mod site;
 
 pub use answer::{Effect, Refused};
 pub use ask::{Access, Ask, MAX_WAIT};
@@ -59,7 +62,9 @@ pub use client::Client;
 pub use error::AdminError;
 pub use monitor::MonitorDocument;
 pub use responder::{Reading, Responder};
+pub use site::SiteDocument;
 
 pub(crate) use answer::Answer;
 pub(crate) use document::Document;
 pub(crate) use responder::Responders;
+pub(crate) use site::SiteWish;

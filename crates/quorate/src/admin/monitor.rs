@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::admin::answer::Refused;
-use crate::base::told::millis;
+use crate::base::told::{millis, whole};
 use crate::config::{Monitor, MonitorChange};
 use crate::words::is_false;
 
@@ -84,9 +84,16 @@ impl From<MonitorChange> for MonitorDocument {
 /// The change in a few words.
 impl fmt::Display for MonitorDocument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let told = |ms| whole(Duration::from_millis(ms));
         match (self.size, self.pause_ms) {
-            (Some(size), _) => write!(f, " size {size}"),
-            (None, Some(pause)) => write!(f, " pause {pause} ms"),
+            (Some(size), _) => {
+                write!(f, " size {size}")?;
+                match self.grace_ms {
+                    Some(grace) => write!(f, " grace {}", told(grace)),
+                    None => Ok(()),
+                }
+            }
+            (None, Some(pause)) => write!(f, " pause {}", told(pause)),
             (None, None) if self.off => f.write_str(" off"),
             (None, None) if self.resume => f.write_str(" resume"),
             (None, None) => Ok(()),
@@ -121,6 +128,21 @@ mod tests {
             assert_eq!(read(text), Ok(change));
             let written = change.map(MonitorDocument::from).unwrap_or_default();
             assert_eq!(serde_json::to_string(&written).expect("it can be written"), text);
+        }
+    }
+
+    #[test]
+    fn a_change_is_told_in_a_few_words() {
+        for (text, told) in [
+            (r#"{"size":3}"#, " size 3"),
+            (r#"{"size":3,"grace_ms":90000}"#, " size 3 grace 90s"),
+            (r#"{"pause_ms":300000}"#, " pause 5m"),
+            (r#"{"off":true}"#, " off"),
+            (r#"{"resume":true}"#, " resume"),
+            ("{}", ""),
+        ] {
+            let document: MonitorDocument = serde_json::from_str(text).expect("a document");
+            assert_eq!(document.to_string(), told);
         }
     }
 

@@ -169,12 +169,45 @@ pub enum Bug {
     ForceWithUnaccounted,
     /// A majority of those who are not named as gone is enough for a force.
     ForceByMajorityOfRest,
+    /// A member that is there and refused may be named as gone.
+    ForcePastRefused,
+    /// A force passes over a state that was met and is later.
+    ForcePastHolder,
+    /// A blank peer that asks to join does not follow whom it has voted for.
+    JoinerLeavesItsVote,
     /// A peer that a newer generation has counted out goes on as it was.
     DisownedDecides,
     /// A refusal within this peer's own generation counts it out.
     DisownedInOneGeneration,
     /// A primary that a newer generation has passed over goes on beside it.
     OvertakenGoesOn,
+    // --- sites (section 16)
+    /// A blank peer of a site founds a group without being told to.
+    SiteFoundsByItself,
+    /// A blank peer of the standby site takes up what a founding has that may come to nothing.
+    StandbyTakesUnborn,
+    /// A peer of the standby site gives its state up for any group.
+    StandbyYieldsToStranger,
+    /// A site is sealed while the other one lacks what was decided.
+    SealBeforeCaughtUp,
+    /// A site is given the licence to decide before a majority of the other one holds the seal.
+    LicenseBeforeCommit,
+    /// A sealed site decides again without the agreement of the other one.
+    SealTakenBack,
+    /// A primary that inherits a seal decides all the same.
+    SealedDecides,
+    /// A peer that hears of a later site epoch goes on in its own.
+    LowerEpochDecides,
+    /// Two sites may make the same site epoch.
+    EpochOfEitherParity,
+    /// A promotion that is to lose nothing counts names, whatever those peers hold.
+    PromotionByNamesUnforced,
+    /// Who has voted for the other site votes by a licence that is older than that.
+    LicenceKeptByVoter,
+    /// Who has voted for the other site stands by a licence that is older than that.
+    LicenceKeptByCandidate,
+    /// A site that was down as a whole serves before it has heard of the other one.
+    UnconfirmedServes,
     // --- what lasts (section 13)
     /// A vote is sent before it is saved.
     VoteBeforeSave,
@@ -208,7 +241,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 91] = [
+    pub const ALL: [Self; 107] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -285,9 +318,25 @@ impl Bug {
         Self::ForgetsUnmet,
         Self::ForceWithUnaccounted,
         Self::ForceByMajorityOfRest,
+        Self::ForcePastRefused,
+        Self::ForcePastHolder,
+        Self::JoinerLeavesItsVote,
         Self::DisownedDecides,
         Self::DisownedInOneGeneration,
         Self::OvertakenGoesOn,
+        Self::SiteFoundsByItself,
+        Self::StandbyTakesUnborn,
+        Self::StandbyYieldsToStranger,
+        Self::SealBeforeCaughtUp,
+        Self::LicenseBeforeCommit,
+        Self::SealTakenBack,
+        Self::SealedDecides,
+        Self::LowerEpochDecides,
+        Self::EpochOfEitherParity,
+        Self::PromotionByNamesUnforced,
+        Self::LicenceKeptByVoter,
+        Self::LicenceKeptByCandidate,
+        Self::UnconfirmedServes,
         Self::VoteBeforeSave,
         Self::AcknowledgeBeforeSync,
         Self::OwnLogIgnored,

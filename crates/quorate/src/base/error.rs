@@ -6,7 +6,7 @@ use crate::base::id::PeerName;
 use crate::base::told::{listed, named, rounded};
 
 crate::told_to_people! {
-    DecideError, SwitchError, PolicyError, RemoveError, ArrangeError, ForceError
+    DecideError, SiteError, SwitchError, PolicyError, RemoveError, ArrangeError, ForceError
 }
 
 /// Why a call was not decided.
@@ -175,14 +175,42 @@ pub enum NoPrimaryReason {
     )]
     Incomplete,
     /// The members are agreeing on a primary.
-    #[error("an election has not ended")]
+    #[error("an election has not ended, which takes some seconds")]
     Electing,
-    /// This primary's lease has ended.
-    #[error("the lease of this primary has ended")]
+    /// This primary's lease has ended: it decides again when a majority answers, unless another one
+    /// has been elected by then.
+    #[error("the lease of this primary has ended: nothing is decided until a majority answers")]
     LeaseEnded,
-    /// There is a primary, as far as is known, and no connection to it: `link_error` in this peer's
-    /// status says why.
-    #[error("there is a primary, and it is not connected to this peer: see `peers` in its status")]
+    /// This site follows the other one, and refuses callers by its settings
+    /// ([`AtPassive`](crate::AtPassive)).
+    #[error("this site follows the other one, and takes no calls: ask there")]
+    SitePassive,
+    /// The site that decided has given that up, and neither was promoted yet.
+    #[error(
+        "the site that decided has given that up: promote one of the two, see `site` in this \
+         peer's status"
+    )]
+    SiteSealed,
+    /// This peer's site was down, and waits for the other one to say that it was not promoted
+    /// meanwhile.
+    #[error(
+        "this site was down and waits for the other one to say that it does not decide: see `site` \
+         in this peer's status"
+    )]
+    SiteUnconfirmed,
+    /// Nobody has told this site that it decides, and no primary of the other one was met.
+    #[error(
+        "neither this site nor the other one is known to decide: tell the one that is to, see \
+         `site` in this peer's status"
+    )]
+    SitePending,
+    /// The primary that this peer, or a member that it reaches, has heard of last is not connected
+    /// to it. If that has ended, another one is elected within the failure timeout; if it goes on,
+    /// `link_error` in this peer's status says why it is not reached.
+    #[error(
+        "the last known primary is not connected to this peer: if it has ended, another one is \
+         elected within the failure timeout, and if not, `peers` in the status says why"
+    )]
     NotConnected,
 }
 
@@ -378,6 +406,132 @@ pub enum ArrangeError {
     ShuttingDown,
 }
 
+/// Why nothing became of a wish about the sites, or it is not known whether it did. No decision was
+/// lost.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SiteError {
+    /// This peer, its primary or a member in reach stands at no site by its settings. Nothing was
+    /// changed.
+    #[error(
+        "no site is set at this peer, or at another member: give all members the same `site`, one \
+         after the other, and ask again"
+    )]
+    NoSite,
+    /// The other site decides, and this one follows it. Nothing was changed.
+    #[error("the other site decides, and this one follows it")]
+    OtherDecides,
+    /// This site holds nothing, and the other one does: a group that is founded here would be
+    /// another one beside that, and would not be followed. Nothing was changed.
+    #[error(
+        "this site holds nothing, and the other one holds what was decided: see what has become of \
+         the data here; have a new group founded only to give that up"
+    )]
+    OtherHolds,
+    /// Most of the peers that are listed of the other site do not hold, or did not come to hold in
+    /// time, what was decided here. Nothing was changed, and this site goes on.
+    #[error(
+        "the other site does not hold what was decided here: see `standby` in the status of the \
+         sites, and ask again when it has caught up"
+    )]
+    NotVerified,
+    /// The site that decided has given that up, and nobody decides. Nothing was changed.
+    #[error("the site that decided has given that up: promote one of the two")]
+    Sealed,
+    /// This site decides already. Nothing was changed.
+    #[error("this site decides already")]
+    Already,
+    /// The other site decides, and is in reach: a promotion would lose what it decides meanwhile.
+    /// Nothing was changed.
+    #[error("{primary} decides at the other site, and is in reach: switch the sites, or demote it")]
+    ActiveReachable {
+        /// The primary.
+        primary: PeerName,
+    },
+    /// The other site is out of reach, and is not known to have given up deciding: what it has
+    /// decided and this peer does not hold would be lost. Nothing was changed.
+    #[error(
+        "{site} is out of reach and may still decide: stop it or cut it off, and promote by force; \
+         what it decided and this site does not hold is lost then"
+    )]
+    NeedsForce {
+        /// The other site.
+        site: String,
+    },
+    /// This peer cannot be promoted. Nothing was changed.
+    #[error("this peer cannot be promoted: {why}")]
+    NotReady {
+        /// Why, for people.
+        why: String,
+    },
+    /// Too few peers of this site are in reach. Nothing was changed.
+    #[error("{} not in reach: a promotion needs most of the peers of this site", are(missing))]
+    NoMajority {
+        /// Those that are not.
+        missing: Vec<PeerName>,
+    },
+    /// A peer of this site has refused its vote. This site does not decide.
+    #[error("{peer} refuses: {why}")]
+    Refused {
+        /// The peer.
+        peer: PeerName,
+        /// Why, for people.
+        why: String,
+    },
+    /// A promotion is under way at this peer. Nothing else was changed.
+    #[error("a promotion is under way at this peer: wait for its end")]
+    Promoting,
+    /// The site epochs are used up. Nothing was changed.
+    #[error("the site epochs are used up: found the group anew")]
+    EpochsUsedUp,
+    /// There is no primary, and none came within the I/O timeout. Nobody was asked, and nothing was
+    /// changed.
+    #[error("no primary within {}: try again when there is one", rounded(*waited))]
+    NoPrimary {
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// The primary did not answer in time: it may yet be changed.
+    #[error(
+        "no answer within {}: it may have been changed; see `site` in the status, or ask again",
+        rounded(*waited)
+    )]
+    TimedOut {
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// The peer that asks is no member: a client, or one that has not been taken up yet. Nothing
+    /// was changed.
+    #[error("only a member may say which site decides: ask at one")]
+    NotAllowed,
+    /// The primary, or another member that is connected, runs a version that knows of no sites.
+    /// Nothing was changed.
+    #[error("a member runs an older version, which knows of no sites: upgrade all members first")]
+    OldVersion,
+    /// As many requests are under way at this peer as may be. Nobody was asked.
+    #[error("{bound} requests are under way: wait until one has ended")]
+    Busy {
+        /// How many may be.
+        bound: usize,
+    },
+    /// This peer is shutting down.
+    #[error("this peer is shutting down")]
+    ShuttingDown,
+}
+
+impl From<ArrangeError> for SiteError {
+    fn from(error: ArrangeError) -> Self {
+        match error {
+            ArrangeError::NoPrimary { waited } => Self::NoPrimary { waited },
+            ArrangeError::TimedOut { waited } => Self::TimedOut { waited },
+            ArrangeError::NotAllowed => Self::NotAllowed,
+            ArrangeError::OldVersion => Self::OldVersion,
+            ArrangeError::Busy { bound } => Self::Busy { bound },
+            ArrangeError::Invalid { .. } | ArrangeError::ShuttingDown => Self::ShuttingDown,
+        }
+    }
+}
+
 /// Why a peer was not made primary by force, or it is not known whether it was. Nothing of its data
 /// was changed.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
@@ -407,12 +561,15 @@ pub enum ForceError {
         /// The primary, if one is known.
         primary: Option<PeerName>,
     },
-    /// A member that is named as gone is connected. Nothing was changed.
-    #[error("{peer} is not gone, {seen_by} is connected with it: stop it first, or do not name it")]
+    /// A member that is named as gone is there. Nothing was changed.
+    #[error(
+        "{peer} is not gone: {seen_by} is in touch with it, or with what answers at its address \
+         (refusals in the status); stop that first, or do not name it"
+    )]
     Alive {
         /// The member.
         peer: PeerName,
-        /// Who is connected with it.
+        /// Who is connected with it, or has met it within the failure timeout.
         seen_by: PeerName,
     },
     /// Members are neither in reach nor named as gone. Nothing was changed.

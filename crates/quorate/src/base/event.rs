@@ -116,7 +116,8 @@ pub enum Event {
         /// The peer.
         peer: PeerName,
     },
-    /// A restarted peer counts as a member again.
+    /// A member counts by another start of it than before: it has restarted, or has started at last
+    /// where the group was founded without it.
     MemberReplaced {
         /// The peer.
         peer: PeerName,
@@ -170,6 +171,36 @@ pub enum Event {
         paused_until_ms: Option<u64>,
         /// Its revision.
         revision: u64,
+    },
+    /// Another site decides from now on, or the first of two.
+    SiteChanged {
+        /// The site of this peer.
+        site: String,
+        /// The site that decides.
+        active: String,
+        /// Its site epoch.
+        epoch: u64,
+    },
+    /// This peer's site decides from now on, and this peer is its primary.
+    SitePromoted {
+        /// The site.
+        site: String,
+        /// Its site epoch.
+        epoch: u64,
+        /// Whether the other site had not given up deciding: what it decided past this state is
+        /// lost.
+        forced: bool,
+        /// The state that it begins from.
+        position: Position,
+        /// When that was made, by the calendar, in milliseconds since the Unix epoch.
+        as_of_ms: u64,
+    },
+    /// Another site has begun to decide, and this one decides nothing any more.
+    SiteFenced {
+        /// The site epoch of the other one.
+        epoch: u64,
+        /// Who has told of it.
+        by: PeerName,
     },
     /// This peer was told to be primary without members that are gone for good, and is
     /// ([`Peer::force_primary`](crate::Peer::force_primary)).
@@ -230,17 +261,18 @@ pub enum Event {
     },
     /// Decisions of an old primary, which had not been replicated, were given up, or may have been:
     /// told where a primary takes over from another that has not handed over, under
-    /// [`Acknowledge::Primary`](crate::Acknowledge::Primary), and by the old one, exactly, when it
-    /// is back with what it had decided. On disk too: what was decided last may not have been
-    /// written when a primary was killed, but with
+    /// [`Acknowledge::Primary`](crate::Acknowledge::Primary), and by the old one, exactly where it
+    /// can, when it is back with what it had decided. On disk too: what was decided last may not
+    /// have been written when a primary was killed, but with
     /// [`SyncPolicy::EveryBatch`](crate::SyncPolicy::EveryBatch), and is then on its own disk
     /// alone.
     ChangesLost {
         /// Units given up.
         units: u64,
-        /// Whether `units` is exact, or an upper bound, which is
-        /// [`max_unreplicated`](crate::GroupConfig::max_unreplicated) where nobody knows more: it
-        /// may have been none.
+        /// Whether `units` is exact, or an upper bound: it may have been none. A new primary, which
+        /// knows no more, names [`max_unreplicated`](crate::GroupConfig::max_unreplicated); an old
+        /// one that cannot tell from where on its decisions were given up names all that no
+        /// majority is known to hold, of each reign that it had in a row.
         exact: bool,
     },
     /// This peer's data belonged to an older founding and were set aside.

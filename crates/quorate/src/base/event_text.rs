@@ -63,6 +63,9 @@ impl Event {
             Self::MemberForgotten { .. } => "member_forgotten",
             Self::JoinerWaits { .. } => "joiner_waits",
             Self::MonitorChanged { .. } => "monitor_changed",
+            Self::SiteChanged { .. } => "site_changed",
+            Self::SitePromoted { .. } => "site_promoted",
+            Self::SiteFenced { .. } => "site_fenced",
             Self::PrimaryForced { .. } => "primary_forced",
             Self::CountedOut { .. } => "counted_out",
             Self::PolicyChanged { .. } => "policy_changed",
@@ -102,6 +105,8 @@ impl Event {
             | Self::MajorityLost { .. }
             | Self::PolicyUnusable { .. }
             | Self::PrimaryForced { .. }
+            | Self::SitePromoted { forced: true, .. }
+            | Self::SiteFenced { .. }
             | Self::CountedOut { .. }
             | Self::LocalDecisionsRefused { .. }
             | Self::OlderGenerationDropped { .. }
@@ -125,6 +130,8 @@ impl Event {
             | Self::MemberForgotten { .. }
             | Self::JoinerWaits { .. }
             | Self::MonitorChanged { .. }
+            | Self::SiteChanged { .. }
+            | Self::SitePromoted { forced: false, .. }
             | Self::Recovered { .. }
             | Self::LocalDecisionsDiscarded { .. }
             | Self::ConfigMismatch { .. }
@@ -184,6 +191,9 @@ impl fmt::Display for Event {
             | Self::MemberForgotten { .. }
             | Self::JoinerWaits { .. }
             | Self::MonitorChanged { .. }
+            | Self::SiteChanged { .. }
+            | Self::SitePromoted { .. }
+            | Self::SiteFenced { .. }
             | Self::PrimaryForced { .. }
             | Self::CountedOut { .. } => self.of_upkeep(f),
             Self::PolicyChanged { .. }
@@ -277,8 +287,9 @@ impl Event {
             Self::QuorumRegained { .. } => f.write_str("the lease runs again"),
             Self::ClockDoubted { ahead_ms, .. } => write!(
                 f,
-                "a wall clock is {ahead_ms} ms ahead, so this one may have stood still: the others \
-                 are asked before anything is decided"
+                "a wall clock is {} ahead, so this one may have stood still: the others are asked \
+                 before anything is decided",
+                whole(Duration::from_millis(*ahead_ms))
             ),
             Self::SteppedDown { ballot } => {
                 write!(f, "is primary no more (term {} has ended)", ballot.term)
@@ -294,7 +305,9 @@ impl Event {
         match self {
             Self::PeerUp { peer } => write!(f, "{peer} is connected"),
             Self::PeerDown { peer } => write!(f, "{peer} is not connected any more"),
-            Self::MemberReplaced { peer } => write!(f, "{peer} has restarted and counts again"),
+            Self::MemberReplaced { peer } => {
+                write!(f, "{peer} has started, and counts from now on")
+            }
             Self::MemberAdded { peer, members } if *members < MANY_MEMBERS => {
                 write!(f, "{peer} is a member now, one of {members}")
             }
@@ -356,17 +369,40 @@ impl Event {
                 "{peer} is up to date and not counted in: {live} members are live already; it \
                  becomes one when one of them has gone"
             ),
+            Self::SiteChanged { site, active, epoch } if site == active => {
+                write!(f, "this site, {site}, decides (site epoch {epoch})")
+            }
+            Self::SitePromoted { site, epoch, forced: false, .. } => {
+                write!(f, "{site} was promoted, and decides from where the other site has ended")?;
+                write!(f, " (site epoch {epoch})")
+            }
+            Self::SitePromoted { site, epoch, position, .. } => {
+                write!(f, "{site} was promoted by force (site epoch {epoch}), from {position}: ")?;
+                f.write_str("what was decided at the other site after that is lost")
+            }
+            Self::SiteFenced { epoch, by } => {
+                write!(
+                    f,
+                    "the other site decides (site epoch {epoch}, as {by} says): nothing is "
+                )?;
+                f.write_str("decided here any more")
+            }
+            Self::SiteChanged { site, active, epoch } => {
+                write!(f, "this site, {site}, follows {active}, which decides (site epoch {epoch})")
+            }
             Self::MonitorChanged { size: None, .. } => {
-                f.write_str("forgets nobody by itself from now on")
+                f.write_str("from now on nobody is forgotten but by hand")
             }
             Self::MonitorChanged { size: Some(size), grace_ms, paused_until_ms, .. } => {
-                write!(f, "forgets a member that was silent")?;
-                if let Some(grace_ms) = grace_ms {
-                    write!(f, " for {}", within(grace_ms))?;
-                }
-                write!(f, " while {size} are live without it")?;
+                let grace = grace_ms.as_ref().map(within);
+                let grace = grace.map(|grace| format!(" for {grace}")).unwrap_or_default();
+                write!(
+                    f,
+                    "from now on a member is forgotten when it was silent{grace} and {size} live \
+                     ones are there without it"
+                )?;
                 match paused_until_ms {
-                    Some(_) => f.write_str(", and nobody until the pause has ended"),
+                    Some(_) => f.write_str(", and nobody before the pause has ended"),
                     None => Ok(()),
                 }
             }
@@ -424,9 +460,10 @@ impl Event {
             Self::ChangesLost { units, .. } => {
                 write!(
                     f,
-                    "what an old primary had decided last, and nobody else held, may be lost: at \
-                     most {units} units, which `max_unreplicated` bounds, and perhaps none; under \
-                     Acknowledge::Majority there are none"
+                    "what an old primary had decided last, and the others had not got yet, does \
+                     not count, if there was any: how much is not known here, and {units} units is \
+                     the bound on it, no count of a loss; nothing that Acknowledge::Majority has \
+                     answered is in it"
                 )
             }
             Self::OlderGenerationDropped { cells, generation } => write!(

@@ -87,10 +87,6 @@ macro_rules! number {
 }
 
 number! {
-    /// One founding of the group: grows when data had to be given up and the group was formed anew.
-    Generation
-}
-number! {
     /// Number of one primary's reign within a generation.
     Term
 }
@@ -99,22 +95,51 @@ number! {
     Sequence
 }
 
+/// One founding of the group, in one site epoch: grows when data had to be given up and the group
+/// was formed anew, and when another site begins to decide.
+///
+/// It is a number of 64 bits: the upper 12 are the site epoch, 0 of a group without sites, the
+/// others the founding. So whatever a site founds by itself, for however long, stays below every
+/// generation of a later site epoch. For people and in JSON it is the founding; the site epoch is
+/// told beside it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Generation(u64);
+
 impl Generation {
-    /// Low bits of a generation that founding counts in; what stands above them is kept free.
-    pub(crate) const FOUNDING_BITS: u32 = 52;
+    /// Low bits that the founding takes.
+    const FOUNDING_BITS: u32 = 52;
     /// Random bits of a founding: two in the same second differ.
     const RANDOM_BITS: u32 = 20;
     /// The largest founding that there is: in the year 2106.
     pub(crate) const MAX_FOUNDING: u64 = (1 << Self::FOUNDING_BITS) - 1;
 
-    /// The part of a generation that founding counts in.
-    pub(crate) fn founding(self) -> u64 {
+    /// The last site epoch that there is: with a switch a week, in 78 years.
+    pub(crate) const MAX_SITE_EPOCH: u64 = (1 << (64 - Self::FOUNDING_BITS)) - 1;
+
+    /// The generation that goes over the wire, and is on disk, as this number.
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// The number that it is over the wire, and on disk.
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// The part that founding counts in; below 2^52, so that every reader of JSON keeps it.
+    pub const fn founding(self) -> u64 {
         self.0 & Self::MAX_FOUNDING
     }
 
-    /// The part that it does not.
-    pub(crate) fn above_founding(self) -> u64 {
+    /// The site epoch: 0 of a group that has never had two sites, 4,095 at most.
+    pub const fn site_epoch(self) -> u64 {
         self.0 >> Self::FOUNDING_BITS
+    }
+
+    /// The lowest generation of a site epoch, which nothing was ever founded in: above all of the
+    /// epochs before it, and below all that is founded in this one.
+    pub(crate) const fn first_of(site_epoch: u64) -> Self {
+        Self(site_epoch << Self::FOUNDING_BITS)
     }
 
     /// The smallest founding of a second since the Unix epoch.
@@ -122,7 +147,8 @@ impl Generation {
         seconds.saturating_mul(1 << Self::RANDOM_BITS).min(Self::MAX_FOUNDING)
     }
 
-    /// A generation above this one, founded at `seconds` since the Unix epoch; `draw` is random.
+    /// A generation above this one and of the same site epoch, founded at `seconds` since the Unix
+    /// epoch; `draw` is random.
     ///
     /// It is made of the wall clock, so that it is above those of members that are not reached too,
     /// unless clocks are far apart; random bits keep two foundings apart. At the last founding that
@@ -131,7 +157,19 @@ impl Generation {
         let random = draw & ((1 << Self::RANDOM_BITS) - 1);
         let drawn = Self::founded_at(seconds).saturating_add(random);
         let founding = drawn.max(self.founding() + 1 + random).min(Self::MAX_FOUNDING);
-        Self((self.above_founding() << Self::FOUNDING_BITS) | founding)
+        Self((self.site_epoch() << Self::FOUNDING_BITS) | founding)
+    }
+}
+
+impl Serialize for Generation {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.founding())
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.founding().fmt(f)
     }
 }
 
@@ -243,7 +281,7 @@ pub struct Ballot {
 
 impl Ballot {
     /// Before any election.
-    pub const NONE: Self = Self { generation: Generation(0), term: Term(0) };
+    pub const NONE: Self = Self { generation: Generation::from_bits(0), term: Term(0) };
 
     /// The next reign of the same generation; `None` if it has come to the last term there is.
     pub fn next_term(self) -> Option<Self> {

@@ -74,7 +74,9 @@ mod tests {
     fn what_main_shows_of_an_error_is_a_sentence() {
         let reason = NoPrimaryReason::LeaseEnded;
         let said = shown(DecideError::NoPrimary { reason });
-        assert_eq!(said, "no primary: the lease of this primary has ended");
+        let expected = "no primary: the lease of this primary has ended: nothing is decided until \
+                        a majority answers";
+        assert_eq!(said, expected);
         let waited = Duration::from_secs(30);
         let to = || "b".into();
         for (error, said) in [

@@ -63,6 +63,15 @@ pub enum ConfigError {
         /// The other one.
         second: PeerName,
     },
+    /// Both sites have one name.
+    #[error("both sites are called {name}: give each a name of its own")]
+    OneSite {
+        /// The name.
+        name: String,
+    },
+    /// A client stands at a site.
+    #[error("a site is for members and joiners, and this peer is a client: leave `site` out")]
+    SiteOfClient,
     /// Two members have one address.
     #[error("{first} and {second} are both at {address}: give each member an address of its own")]
     SameAddress {

@@ -7,6 +7,7 @@ mod generations;
 mod group;
 mod monitor;
 mod peer;
+mod site;
 mod storage;
 mod storage_words;
 
@@ -19,6 +20,7 @@ pub(crate) use group::STORAGE;
 pub use group::{Acknowledge, ClientRights, GroupConfig, Mode, OnReconnect};
 pub use monitor::{Monitor, MonitorChange};
 pub use peer::PeerConfig;
+pub use site::{AtPassive, Consent, Site};
 pub use storage::{Storage, StorageKind, SyncPolicy};
 
 /// Most members of a group.

@@ -6,6 +6,7 @@ use super::bounds::Bounds;
 use super::generations::NewGenerations;
 use super::group::ClientRights;
 use super::monitor::Monitor;
+use super::site::Site;
 use crate::base::id::{PeerKind, PeerName};
 
 /// Settings of one peer; they may differ from peer to peer.
@@ -35,6 +36,8 @@ pub struct PeerConfig {
     /// How this peer, as primary, looks after the members, until the group is told otherwise
     /// ([`Peer::change_monitor`](crate::Peer::change_monitor)). Default: not at all.
     pub monitor: Option<Monitor>,
+    /// The site that this peer stands in. Default: none.
+    pub site: Option<Site>,
     /// The most that this peer holds.
     pub bounds: Bounds,
 }

@@ -29,7 +29,6 @@ const OFFSET_AT: usize = 8;
 
 /// An entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "one entry exists at a time, on the stack")]
 pub(super) enum Entry {
     /// All that stands before it has been synced.
     Mark,
@@ -168,13 +167,12 @@ mod tests {
     use crate::base::id::{Generation, GroupTime, Lead, Sequence, Term};
     use crate::model::Value;
     use crate::record::Record;
-    use crate::state::Meta;
 
     const SALT: Salt = Salt(0x5a17);
     const BASE: u64 = 1000;
 
     fn part() -> Part {
-        let ballot = Ballot { generation: Generation(1), term: Term(2) };
+        let ballot = Ballot { generation: Generation::from_bits(1), term: Term(2) };
         let position = Position { ballot, sequence: Sequence(3 << 16) };
         let value = Value { words: [1, 2, 3], expires: GroupTime(4) };
         let records =
@@ -189,7 +187,7 @@ mod tests {
                 group_time: GroupTime(5),
                 lead: Lead::default(),
                 expired_before: GroupTime(3),
-                meta: Some(Meta::default()),
+                meta: Some(Box::default()),
             }),
         }
     }

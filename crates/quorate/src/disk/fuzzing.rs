@@ -16,7 +16,7 @@ use crate::base::id::{Ballot, Generation, GroupTime, Lead, Position, Sequence, T
 use crate::config::Bounds;
 use crate::disk::id::{Salt, StorageId};
 use crate::protocol::io::HardState;
-use crate::state::{BatchEnd, Meta};
+use crate::state::BatchEnd;
 use crate::store::{EPOCH, Staged, Store};
 
 /// Set in the first byte of a file that is to be made whole.
@@ -105,14 +105,14 @@ pub(super) fn recover(disk: &SimulatedDisk) -> Result<Storage, OpenError> {
 
 /// Adds a batch and a promise; where the log ends then.
 fn write(mut storage: Storage) -> Position {
-    let ballot = Ballot { generation: Generation(7), term: Term(7) };
+    let ballot = Ballot { generation: Generation::from_bits(7), term: Term(7) };
     let position = Position { ballot, sequence: Sequence(EPOCH) };
     let end = BatchEnd {
         position,
         group_time: GroupTime(1),
         lead: Lead::default(),
         expired_before: GroupTime(0),
-        meta: Some(Meta::default()),
+        meta: Some(Box::default()),
     };
     let batch = Staged { from: None, records: Vec::new(), end };
     storage.append(&batch).expect("there is room");

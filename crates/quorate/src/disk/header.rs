@@ -206,7 +206,7 @@ pub(super) fn check_count(what: &'static str, found: u64) -> Result<(), Fault> {
 }
 
 pub(super) fn put_ballot(ballot: Ballot, out: &mut Vec<u8>) {
-    out.put_u64_le(ballot.generation.0);
+    out.put_u64_le(ballot.generation.to_bits());
     out.put_u64_le(ballot.term.0);
 }
 
@@ -214,7 +214,7 @@ pub(super) fn put_ballot(ballot: Ballot, out: &mut Vec<u8>) {
 ///
 /// If fewer than 16 bytes are left.
 pub(super) fn take_ballot(bytes: &mut &[u8]) -> Ballot {
-    Ballot { generation: Generation(bytes.get_u64_le()), term: Term(bytes.get_u64_le()) }
+    Ballot { generation: Generation::from_bits(bytes.get_u64_le()), term: Term(bytes.get_u64_le()) }
 }
 
 #[cfg(test)]
@@ -228,7 +228,7 @@ mod tests {
             number: 3,
             batches: 4,
             position: Position {
-                ballot: Ballot { generation: Generation(5), term: Term(6) },
+                ballot: Ballot { generation: Generation::from_bits(5), term: Term(6) },
                 sequence: Sequence(7),
             },
             extent: Extent { bytes: 8, end_at: 9, records: 10 },

@@ -218,7 +218,7 @@ mod tests {
             losses: 2,
             boot: 77,
             hard: HardState {
-                ballot: Ballot { generation: Generation(1), term: Term(2) },
+                ballot: Ballot { generation: Generation::from_bits(1), term: Term(2) },
                 voted_for: Some("b".into()),
                 acknowledged: Position::BLANK,
             },
@@ -229,7 +229,7 @@ mod tests {
 
     /// Of a peer in memory.
     fn remembering() -> State {
-        let ballot = Ballot { generation: Generation(3), term: Term(4) };
+        let ballot = Ballot { generation: Generation::from_bits(3), term: Term(4) };
         let acknowledged = Position { ballot, sequence: Sequence(5 << 16) };
         State { hard: HardState { acknowledged, ..state().hard }, ..state() }
     }

@@ -199,7 +199,7 @@ mod tests {
         let recovery = open(directory(&path), options()).expect("a new directory");
         let (mut storage, report) = recovery.finish().expect("a new directory");
         assert!(report.is_new);
-        let ballot = Ballot { generation: Generation(1), term: Term(1) };
+        let ballot = Ballot { generation: Generation::from_bits(1), term: Term(1) };
         let position = Position { ballot, sequence: Sequence(1 << 16) };
         let end = BatchEnd {
             position,

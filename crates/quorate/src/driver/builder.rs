@@ -9,7 +9,7 @@ use super::storage::OnProgress;
 use crate::base::id::{PeerKind, PeerName};
 use crate::config::{
     Acknowledge, Bounds, ClientRights, GroupConfig, Mode, Monitor, NewGenerations, OnReconnect,
-    PeerConfig, Storage,
+    PeerConfig, Site, Storage,
 };
 use crate::disk::{Directory, Progress};
 use crate::model::Model;
@@ -68,6 +68,7 @@ impl PeerBuilder {
                 client_rights: ClientRights::default(),
                 new_generations: NewGenerations::default(),
                 monitor: None,
+                site: None,
                 bounds: Bounds::default(),
             },
             addresses: Vec::new(),
@@ -137,6 +138,16 @@ impl PeerBuilder {
     /// the others. It listens nowhere and stores nothing.
     pub fn client(mut self) -> Self {
         self.peer.kind = PeerKind::Client;
+        self
+    }
+
+    /// Sets the site that this peer stands at, and where the other one is. Default: none.
+    ///
+    /// A group at two sites is founded, or told that there are two, by [`Peer::activate_site`] at
+    /// the one that is to decide: until then blank peers of a site found nothing. The list of
+    /// members ([`PeerBuilder::members`]) is that of the own site.
+    pub fn site(mut self, site: Site) -> Self {
+        self.peer.site = Some(site);
         self
     }
 

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Sleep, sleep_until};
 
 use super::requests::Requests;
-use super::shared::{Command, Shared};
+use super::shared::{Command, Shared, SiteChange};
 use super::storage::{self, Report, StorageTask};
 use crate::base::error::NoPrimaryReason;
 use crate::base::event::Event;
@@ -37,7 +37,7 @@ use crate::driver::report::status::Status;
 use crate::driver::report::waiting::Waiting;
 use crate::protocol::Machine;
 use crate::protocol::io::{Input, Output, Route};
-use crate::protocol::message::{Lane, Message};
+use crate::protocol::message::{Arrangement, Lane, Message};
 use crate::session::merging::Merging;
 use crate::session::routes::{RouteKind, Routes};
 
@@ -290,7 +290,14 @@ impl EventLoop {
             Command::Arrange { change, reply } => {
                 let request = self.requests.number();
                 self.requests.arrangements.add(request, reply);
+                let change = Arrangement::Monitor(change);
                 self.input(Input::Arrange { request, change });
+            }
+            Command::Site { change, reply } => {
+                let request = self.requests.number();
+                self.requests.sites.add(request, reply);
+                let input = self.site_input(request, change);
+                self.input(input);
             }
             Command::Force { gone, reply } => {
                 let request = self.requests.number();
@@ -301,6 +308,9 @@ impl EventLoop {
                 self.input(Input::RefusedAsStranger { by, standing });
             }
             Command::Overtaken { by } => self.input(Input::Overtaken { by }),
+            Command::EpochMet { by, site_epoch } => {
+                self.input(Input::EpochMet { by, site_epoch });
+            }
             Command::Met { peer, refused_for } => self.input(Input::Met { peer, refused_for }),
             Command::HolderMet { position } => self.input(Input::HolderMet { position }),
             Command::SetPriority(priority) => {
@@ -353,6 +363,7 @@ impl EventLoop {
             Output::Arranged { request, result } => {
                 self.requests.arrangements.answer(request, result);
             }
+            Output::SiteArranged { request, result } => self.requests.sites.answer(request, result),
             Output::PolicyChanged { request, result } => {
                 self.requests.policy_changes.answer(request, result);
             }
@@ -500,6 +511,22 @@ impl EventLoop {
         }
         self.choose_connection();
         self.must_publish = true;
+    }
+
+    /// The input that stands for what is to become of the sites: of the site epoch that this peer
+    /// knows.
+    fn site_input(&self, request: u64, change: SiteChange) -> Input {
+        let site_epoch = self.machine.deciding_epoch();
+        let change = match change {
+            SiteChange::Activate => Arrangement::Activate,
+            SiteChange::Demote => Arrangement::Demote { site_epoch },
+            SiteChange::Switch => Arrangement::SwitchSites { site_epoch },
+            SiteChange::Promote(consent) => {
+                let gone = consent.gone.into_iter().collect();
+                return Input::Promote { request, is_forced: consent.force, gone };
+            }
+        };
+        Input::Arrange { request, change }
     }
 }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
-use super::shared::{Command, Shared};
+use super::shared::{Command, Shared, SiteChange};
 use crate::base::error::{
-    ArrangeError, ForceError, NoPrimaryReason, PolicyError, RemoveError, SwitchError,
+    ArrangeError, ForceError, NoPrimaryReason, PolicyError, RemoveError, SiteError, SwitchError,
 };
 use crate::base::forced::Forced;
 use crate::base::id::{GroupTime, PeerKind, PeerName, Time};
@@ -18,6 +18,7 @@ use crate::base::policy::{MAX_POLICY_BYTES, Policy};
 use crate::config::MonitorChange;
 use crate::driver::calls::decider::Decider;
 use crate::driver::report::events::{Events, NumberedEvent};
+use crate::driver::report::site::{SiteMode, SiteStatus};
 use crate::driver::report::status::Status;
 use crate::driver::report::tally::PeerStats;
 use crate::driver::report::upkeep::MonitorStatus;
@@ -212,6 +213,37 @@ impl Shared {
         let here = tokio::time::timeout(patience, status.wait_for(is_here)).await;
         let known = here.ok().and_then(|here| here.ok()?.monitor.clone());
         Ok(known.unwrap_or_else(|| MonitorStatus::of_change(change, revision)))
+    }
+
+    /// Has something become of the sites, and waits a moment until that has come here.
+    pub(crate) async fn change_site(
+        &self,
+        mut status: watch::Receiver<Arc<Status>>,
+        change: SiteChange,
+    ) -> Result<SiteStatus, SiteError> {
+        let epoch = status.borrow().site.as_ref().map_or(0, |site| site.epoch);
+        let mode = match &change {
+            SiteChange::Activate | SiteChange::Promote(_) => Some(SiteMode::Active),
+            SiteChange::Demote | SiteChange::Switch => None,
+        };
+        let is_switch = matches!(change, SiteChange::Switch);
+        let (reply, changed) = oneshot::channel();
+        if self.commands.send(Command::Site { change, reply }).await.is_err() {
+            return Err(SiteError::ShuttingDown);
+        }
+        changed.await.unwrap_or(Err(SiteError::ShuttingDown))?;
+        let is_here = |status: &Arc<Status>| {
+            status.site.as_ref().is_some_and(|site| match mode {
+                Some(mode) => site.mode == mode,
+                None if is_switch => site.epoch > epoch,
+                None => site.mode == SiteMode::Passive,
+            })
+        };
+        let patience = (self.group.heartbeat * 2).max(self.group.failure_timeout / 4);
+        let here = tokio::time::timeout(patience, status.wait_for(is_here)).await;
+        let known = here.ok().and_then(|here| here.ok()?.site.clone());
+        let known = known.or_else(|| status.borrow().site.clone());
+        known.ok_or(SiteError::NoSite)
     }
 
     /// Makes this peer primary of a new generation without members that are gone for good.

@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
 
-use crate::base::error::ArrangeError;
+use crate::base::error::{ArrangeError, SiteError};
 use crate::base::id::Time;
 use crate::config::MonitorChange;
 use crate::driver::ending::Shutdown;
 use crate::driver::readiness::{self, NotCountedError, NotReadyError, NotSafeToStop};
-use crate::driver::{Keeper, MonitorStatus, PEER, STORAGE, Shared, Status, StatusWatch, Tasks};
+use crate::driver::shared::SiteChange;
+use crate::driver::{
+    Keeper, MonitorStatus, PEER, STORAGE, Shared, SiteStatus, Status, StatusWatch, Tasks,
+};
 
 /// A running peer, which ends when this is dropped.
 pub(super) struct Handle {
@@ -149,6 +152,10 @@ impl Handle {
         change: MonitorChange,
     ) -> Result<MonitorStatus, ArrangeError> {
         self.shared.change_monitor(self.status.clone(), change).await
+    }
+
+    pub(super) async fn change_site(&self, change: SiteChange) -> Result<SiteStatus, SiteError> {
+        self.shared.change_site(self.status.clone(), change).await
     }
 
     fn not_ready(&self, status: Status, waited: Duration) -> NotReadyError {

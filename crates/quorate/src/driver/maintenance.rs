@@ -242,6 +242,7 @@ impl EventLoop {
         self.members_stamp = stamp;
         let before = self.shared.roster.places();
         self.shared.roster.set_membership(self.machine.membership());
+        self.shared.set_site_epoch(self.machine.site_epoch());
         self.tell_moved(&before);
         self.must_publish = true;
         let linked: Vec<_> =
@@ -268,7 +269,8 @@ impl EventLoop {
 
     /// Tells a peer that holds no membership who the members are, if this one holds it.
     pub(super) fn tell_members(&mut self, peer: &PeerName, end: &LinkEnd) {
-        if end.kind == PeerKind::Member {
+        let is_across = self.shared.roster.stands_across(peer);
+        if end.kind == PeerKind::Member && !is_across {
             return;
         }
         if let Some((stamp, members)) = self.shared.roster.to_tell() {

@@ -66,6 +66,7 @@ pub use report::events::{Events, NumberedEvent};
 pub use report::fill::Fill;
 pub use report::latency::CallTimes;
 pub use report::peer_status::{ContactStatus, Link, PeerStatus};
+pub use report::site::{LastPromotion, SiteCondition, SiteMode, SitePeer, SitePhase, SiteStatus};
 pub use report::status::{Connections, MemberStatus, Status, StatusWatch, StorageState};
 pub use report::tally::PeerStats;
 pub use report::turns::Turns;

@@ -11,18 +11,19 @@ use tokio::sync::watch;
 
 use crate::admin::Responder;
 use crate::base::error::{
-    ArrangeError, DecideError, ForceError, PolicyError, RemoveError, SwitchError,
+    ArrangeError, DecideError, ForceError, PolicyError, RemoveError, SiteError, SwitchError,
 };
 use crate::base::forced::Forced;
 use crate::base::id::{GroupTime, PeerName, Time};
 use crate::base::policy::Policy;
-use crate::config::MonitorChange;
+use crate::config::{Consent, MonitorChange};
 use crate::driver::ending::Shutdown;
 use crate::driver::handle::Handle;
 use crate::driver::readiness::{NotCountedError, NotReadyError, NotSafeToStop};
+use crate::driver::shared::SiteChange;
 use crate::driver::{
     Decider, Decision, Events, Keeper, MonitorStatus, NumberedEvent, PeerBuilder, PeerStats,
-    Reading, Shared, Status, StatusWatch, Tasks,
+    Reading, Shared, SiteStatus, Status, StatusWatch, Tasks,
 };
 use crate::model::{DecideContext, Item, Model, Value};
 use crate::store::Digest;
@@ -217,8 +218,9 @@ impl Peer {
     ///
     /// In relaxed mode it waits for that too, so that a service that starts does not count on its
     /// own; after `timeout` it is ready all the same, for it decides alone from the first call on.
-    /// The status names the primary, if there is one. Whether this peer counts as a member is
-    /// another thing: [`Peer::wait_counted`].
+    /// The status names the primary, if there is one; what it says of the others is as of their
+    /// last heartbeats, which may be from before they heard that primary. Whether this peer counts
+    /// as a member is another thing: [`Peer::wait_counted`].
     ///
     /// # Errors
     ///
@@ -426,6 +428,144 @@ impl Peer {
         change: MonitorChange,
     ) -> Result<MonitorStatus, ArrangeError> {
         self.handle.change_monitor(change).await
+    }
+
+    /// Makes the site of this peer the one that decides, of two ([`PeerBuilder::site`]). Returns
+    /// once a majority of its members holds that.
+    ///
+    /// Where nobody at this site holds anything, the group is founded here: as soon as all members
+    /// of its list are reached, or a majority after the failure timeout. A group that has had one
+    /// site keeps all that it holds; its members have been given the site before, one after the
+    /// other. Peers of the other site are let in from then on, and follow. Takes no longer than the
+    /// I/O timeout.
+    ///
+    /// # Errors
+    ///
+    /// If this site is not known to decide; see [`SiteError`]. No decision was lost.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, what the primary has been asked for goes on; what it has not is
+    /// not asked for any more, and nothing is founded.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate::{Peer, SiteError};
+    ///
+    /// /// The first day of a group at two sites: told to one peer of the one that decides.
+    /// async fn first_day(peer: &Peer) -> Result<(), SiteError> {
+    ///     peer.activate_site().await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn activate_site(&self) -> Result<SiteStatus, SiteError> {
+        self.handle.change_site(SiteChange::Activate).await
+    }
+
+    /// Has the site that decides give that up, so that the other one can be promoted without a
+    /// loss. Returns once most of the peers that are listed of the other one hold that.
+    ///
+    /// Callers go on until the other site is seen to hold what was decided, and are held then, for
+    /// half of the failure timeout; after that they are refused
+    /// ([`NoPrimaryReason::SiteSealed`](crate::NoPrimaryReason::SiteSealed)) until one of the two
+    /// sites is promoted ([`Peer::promote_site`]). To be asked of a peer of the site that decides:
+    /// of one whose site follows already it is done. Takes no longer than the I/O timeout.
+    ///
+    /// # Errors
+    ///
+    /// If the site is not known to have given up deciding; see [`SiteError`]. No decision was lost.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, what the primary has been asked for goes on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate::{Consent, Peer, SiteError};
+    ///
+    /// /// The other data center takes over, step by step.
+    /// async fn hand_over(here: &Peer, there: &Peer) -> Result<(), SiteError> {
+    ///     here.demote_site().await?;
+    ///     there.promote_site(Consent::default()).await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn demote_site(&self) -> Result<SiteStatus, SiteError> {
+        self.handle.change_site(SiteChange::Demote).await
+    }
+
+    /// Has the two sites change places: [`Peer::demote_site`], and the best peer of the other site
+    /// is promoted at once. Returns once that one decides. Callers at both sites are held meanwhile
+    /// and then go on there.
+    ///
+    /// To be asked of any peer of either site. Takes no longer than the I/O timeout.
+    ///
+    /// # Errors
+    ///
+    /// If the other site is not known to decide; see [`SiteError`]. No decision was lost. Where it
+    /// has ended by its time the site that decided may have given that up: see `site` in the
+    /// status.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, what the primary has been asked for goes on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate::{Peer, SiteError};
+    ///
+    /// /// Before the power is cut where the group is decided.
+    /// async fn move_over(peer: &Peer) -> Result<u64, SiteError> {
+    ///     Ok(peer.switch_sites().await?.epoch)
+    /// }
+    /// ```
+    pub async fn switch_sites(&self) -> Result<SiteStatus, SiteError> {
+        self.handle.change_site(SiteChange::Switch).await
+    }
+
+    /// Has this peer's site decide from now on, with this peer as primary. Returns once most of the
+    /// peers of this site hold that.
+    ///
+    /// Without force it is for a group whose active site has given up deciding
+    /// ([`Peer::demote_site`]), and loses nothing: most of the peers that are listed of this site
+    /// hold all that was ever decided. Asked of the site that has given up deciding it takes that
+    /// back, if most of the other one agree.
+    ///
+    /// By force ([`Consent::force`]) it needs no word of the other site, and no more than most of
+    /// the peers of this one, whatever they hold: what the other one has decided and they do not
+    /// hold is lost, and while the two do not hear each other both decide. So stop the other site,
+    /// or cut it off, before. When they meet it decides nothing any more, follows this one, and
+    /// tells how much of its own was lost ([`Event::ChangesLost`](crate::Event::ChangesLost)).
+    ///
+    /// Takes no longer than the I/O timeout. One that has ended without success may have been
+    /// begun: repeat it, or promote the other site; peers of this site that have taken part follow
+    /// nobody until then.
+    ///
+    /// # Errors
+    ///
+    /// If this site is not known to decide; see [`SiteError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, a promotion that is under way goes on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use quorate::{Consent, Peer, SiteError};
+    ///
+    /// /// The other data center is gone.
+    /// async fn disaster(peer: &Peer) -> Result<(), SiteError> {
+    ///     let status = peer.promote_site(Consent::default().force()).await?;
+    ///     println!("{:?}: what was decided until then is kept", status.last_promotion);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn promote_site(&self, consent: Consent) -> Result<SiteStatus, SiteError> {
+        self.handle.change_site(SiteChange::Promote(consent)).await
     }
 
     /// Has the group decide by another policy: by what the primary's model makes of `change` (see

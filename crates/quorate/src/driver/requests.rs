@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
 
-use crate::base::error::{ArrangeError, ForceError, PolicyError, RemoveError, SwitchError};
+use crate::base::error::{
+    ArrangeError, ForceError, PolicyError, RemoveError, SiteError, SwitchError,
+};
 use crate::base::forced::Forced;
 use crate::base::id::PeerName;
 
 /// Callers that wait for a switch of the primary, a removal of a member, a change of the
-/// policy or of the upkeep, or a primary by force.
+/// policy, of the upkeep or of the sites, or a primary by force.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     /// Number of the last request of any kind.
@@ -19,6 +21,7 @@ pub(super) struct Requests {
     pub(super) policy_changes: Pending<u64, PolicyError>,
     pub(super) arrangements: Pending<u64, ArrangeError>,
     pub(super) forces: Pending<Forced, ForceError>,
+    pub(super) sites: Pending<(), SiteError>,
 }
 
 impl Requests {
@@ -36,6 +39,7 @@ impl Requests {
         self.policy_changes.forget_abandoned(&mut gone);
         self.arrangements.forget_abandoned(&mut gone);
         self.forces.forget_abandoned(&mut gone);
+        self.sites.forget_abandoned(&mut gone);
         gone
     }
 }

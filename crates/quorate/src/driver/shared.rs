@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -12,13 +12,15 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::clock::{Alarm, Clock};
 use crate::admin::Responders;
-use crate::base::error::{ArrangeError, ForceError, PolicyError, RemoveError, SwitchError};
+use crate::base::error::{
+    ArrangeError, ForceError, PolicyError, RemoveError, SiteError, SwitchError,
+};
 use crate::base::event::{Event, RefusedBy};
 use crate::base::forced::Forced;
 use crate::base::id::{Incarnation, MemberId, PeerName, PeerStart, Position};
 use crate::base::telling::Chain;
 use crate::base::told::{MEMBERS, printable};
-use crate::config::{Acknowledge, GroupConfig, Mode, MonitorChange, PeerConfig};
+use crate::config::{Acknowledge, Consent, GroupConfig, Mode, MonitorChange, PeerConfig};
 use crate::driver::calls::decider::Decider;
 use crate::driver::calls::expiry::Expiry;
 use crate::driver::calls::routing::Routing;
@@ -52,33 +54,83 @@ const GUEST_EVENTS: u32 = 256;
 /// The time after which one more is told then.
 const GUEST_EVENT_PAUSE: Duration = Duration::from_millis(250);
 
+/// What is to become of the sites.
+#[derive(Clone, Debug)]
+pub(crate) enum SiteChange {
+    /// This peer's decides, of a group that has had one.
+    Activate,
+    /// The one that decides gives that up.
+    Demote,
+    /// The two change places.
+    Switch,
+    /// This peer's decides, and this peer is its primary.
+    Promote(Consent),
+}
+
 /// A request to the event loop.
 #[derive(Debug)]
 pub(super) enum Command {
     /// Hand over.
-    Switch { to: Option<PeerName>, reply: oneshot::Sender<Result<PeerName, SwitchError>> },
+    Switch {
+        to: Option<PeerName>,
+        reply: oneshot::Sender<Result<PeerName, SwitchError>>,
+    },
     /// Count a member out.
-    Remove { peer: PeerName, reply: oneshot::Sender<Result<(), RemoveError>> },
+    Remove {
+        peer: PeerName,
+        reply: oneshot::Sender<Result<(), RemoveError>>,
+    },
     /// Decide by another policy.
-    ChangePolicy { change: Bytes, reply: oneshot::Sender<Result<u64, PolicyError>> },
+    ChangePolicy {
+        change: Bytes,
+        reply: oneshot::Sender<Result<u64, PolicyError>>,
+    },
     /// Look after the members in another way.
-    Arrange { change: MonitorChange, reply: oneshot::Sender<Result<u64, ArrangeError>> },
+    Arrange {
+        change: MonitorChange,
+        reply: oneshot::Sender<Result<u64, ArrangeError>>,
+    },
+    /// Be the site that decides.
+    Site {
+        change: SiteChange,
+        reply: oneshot::Sender<Result<(), SiteError>>,
+    },
     /// Be primary without members that are gone for good.
-    Force { gone: BTreeSet<PeerName>, reply: oneshot::Sender<Result<Forced, ForceError>> },
+    Force {
+        gone: BTreeSet<PeerName>,
+        reply: oneshot::Sender<Result<Forced, ForceError>>,
+    },
     /// Another peer has refused this one as no member.
-    RefusedAsStranger { by: PeerName, standing: Standing },
+    RefusedAsStranger {
+        by: PeerName,
+        standing: Standing,
+    },
     /// One that is no member stands in a newer generation of this peer's history.
-    Overtaken { by: Standing },
+    Overtaken {
+        by: Standing,
+    },
+    EpochMet {
+        by: PeerName,
+        site_epoch: u64,
+    },
     /// Be promoted by this priority.
     SetPriority(u8),
     /// A member that holds a state, or may hold one, is there and no link with it comes about.
-    HolderMet { position: Option<Position> },
+    HolderMet {
+        position: Option<Position>,
+    },
     /// Somebody has given its name in a handshake, and no link has come of it.
-    Met { peer: PeerName, refused_for: Option<String> },
+    Met {
+        peer: PeerName,
+        refused_for: Option<String>,
+    },
     /// Found a new group.
     Found,
     /// The primary has answered a merge.
-    Merged { from: PeerStart, reply: MergeReply },
+    Merged {
+        from: PeerStart,
+        reply: MergeReply,
+    },
 }
 
 /// See the module's documentation.
@@ -105,6 +157,8 @@ pub(crate) struct Shared {
     /// is to answer for nothing that a loss of power may take back.
     pub(super) answers_after: Acknowledge,
     pub(super) started_ms: u64,
+    /// The newest site epoch that this peer knows to have begun.
+    pub(super) site_epoch: AtomicU64,
     pub(super) settings: Vec<(String, String)>,
     pub(super) fingerprint: u64,
     pub(super) model_settings: Vec<(String, String)>,
@@ -222,6 +276,7 @@ impl Shared {
             fingerprint: group.fingerprint(),
             model_settings: parts.model_settings,
             started_ms: clock.wall_ms(),
+            site_epoch: AtomicU64::new(0),
             recovered_cells: parts.store.cells() as u64,
             store: parts.store,
             id: parts.id,
@@ -405,6 +460,21 @@ impl Shared {
     pub(super) fn note_overtaken(&self, by: &Standing) {
         // It is met again soon.
         let _ = self.commands.try_send(Command::Overtaken { by: by.clone() });
+    }
+
+    /// A later site epoch of this peer's history was met.
+    pub(super) fn note_epoch(&self, by: &PeerName, site_epoch: u64) {
+        // Another handshake comes, if this is lost.
+        let _ = self.commands.try_send(Command::EpochMet { by: by.clone(), site_epoch });
+    }
+
+    /// The newest site epoch that this peer knows to have begun.
+    pub(super) fn site_epoch(&self) -> u64 {
+        self.site_epoch.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_site_epoch(&self, site_epoch: u64) {
+        self.site_epoch.store(site_epoch, Ordering::Release);
     }
 
     /// The standing of this peer at present.

@@ -61,7 +61,8 @@ impl PeerBuilder {
             .map_err(|source| StartError::Transport { name, source })?;
         if !self.is_plaintext_allowed {
             let listened = Some(&listen).filter(|_| self.peer.kind != PeerKind::Client);
-            let dialed = addresses.values().chain(&self.contacts);
+            let across = self.peer.site.iter().flat_map(|site| site.contacts());
+            let dialed = addresses.values().chain(&self.contacts).chain(across);
             check_privacy(&*transport, listened, dialed).await?;
         }
         let tasks = match self.tokio_clock {
@@ -108,6 +109,9 @@ impl PeerBuilder {
     fn check(&self, model_settings: &[(String, String)]) -> Result<(), StartError> {
         let kind = self.peer.kind;
         let mut errors = self.group.check_as(&self.peer.name, kind).err().unwrap_or_default();
+        if let Some(site) = &self.peer.site {
+            errors.extend(site.check(kind));
+        }
         let has_contact = !self.contacts.is_empty() || !self.addresses.is_empty();
         if kind != PeerKind::Member && !has_contact {
             errors.push(ConfigError::NoContact);
@@ -217,11 +221,13 @@ impl PeerBuilder {
         };
         let is_synced = matches!(self.storage, Storage::Disk { sync: SyncPolicy::EveryBatch, .. });
         let acknowledge = self.group.acknowledge;
+        let across = self.peer.site.iter().flat_map(|site| site.contacts()).cloned();
+        let contacts: Vec<String> = self.contacts.into_iter().chain(across).collect();
         let shared = Arc::new(Shared::new(Parts {
             group: self.group,
             config: self.peer,
             addresses,
-            contacts: self.contacts.clone(),
+            contacts: contacts.clone(),
             incarnation,
             id: start.id,
             succession: start.succession,
@@ -259,8 +265,8 @@ impl PeerBuilder {
         tasks.spawn(dial::dial_members(shared.clone()));
         tasks.spawn_beside_callers(dial::dial_for_calls(shared.clone()));
         tasks.spawn(attend_transport(shared.clone()));
-        if !self.contacts.is_empty() {
-            tasks.spawn(dial::introduce(shared.clone(), self.contacts));
+        if !contacts.is_empty() {
+            tasks.spawn(dial::introduce(shared.clone(), contacts));
         }
         Ok(Peer::new(shared, status, tasks, keeper))
     }

@@ -5,15 +5,16 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::base::error::{ArrangeError, ForceError, PolicyError, RemoveError, SwitchError};
+use crate::base::error::{
+    ArrangeError, ForceError, PolicyError, RemoveError, SiteError, SwitchError,
+};
 use crate::base::event::Event;
 use crate::base::forced::Forced;
 use crate::base::id::{
     Ballot, Incarnation, MemberId, PeerKind, PeerName, PeerStart, Position, Sequence,
 };
-use crate::config::MonitorChange;
 use crate::protocol::group::standing::Standing;
-use crate::protocol::message::Message;
+use crate::protocol::message::{Arrangement, Message};
 use crate::record::Records;
 use crate::state::BatchEnd;
 use crate::store::Staged;
@@ -86,7 +87,6 @@ impl Start {
 
 /// What happens to the machine.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one input exists at a time, on the stack")]
 pub enum Input {
     /// The moment named by `deadline()` has come. Harmless at any other time.
     Tick,
@@ -140,12 +140,12 @@ pub enum Input {
         /// The change, in the model's own bytes.
         bytes: Bytes,
     },
-    /// Look after the members of the group in another way.
+    /// Have something arranged for the whole group.
     Arrange {
-        /// Names the request in [`Output::Arranged`].
+        /// Names the request in [`Output::Arranged`], or [`Output::SiteArranged`].
         request: u64,
-        /// The change.
-        change: MonitorChange,
+        /// What.
+        change: Arrangement,
     },
     /// Be primary of a new generation without these members, which are gone for good.
     Force {
@@ -153,6 +153,23 @@ pub enum Input {
         request: u64,
         /// Those members.
         gone: BTreeSet<PeerName>,
+    },
+    /// Be primary of a new site epoch, in which this peer's site decides.
+    Promote {
+        /// Names the request in [`Output::SiteArranged`].
+        request: u64,
+        /// Whether the other site need not have given up deciding.
+        is_forced: bool,
+        /// Peers of this site that are gone for good.
+        gone: BTreeSet<PeerName>,
+    },
+    /// A peer of the other site, which is sure to be who it says, knows that a later site epoch of
+    /// this peer's history has begun.
+    EpochMet {
+        /// That one.
+        by: PeerName,
+        /// The site epoch.
+        site_epoch: u64,
     },
     /// Nobody waits for a request any more: it is asked for no more.
     Withdraw {
@@ -223,11 +240,13 @@ pub const SWITCH_VERSION: u32 = 5;
 /// From this version of the protocol on a group is told how to look after its members, and by whom
 /// it is forced.
 pub const UPKEEP_VERSION: u32 = 6;
+/// From this version of the protocol on a group may stand at two sites.
+pub const SITES_VERSION: u32 = 7;
 /// The version from which on a peer answers on the admin lane.
 pub const ADMIN_VERSION: u32 = 6;
 
 /// Who is at the other end of a link.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Eq)]
 pub struct LinkEnd {
     /// Which start of the peer.
     pub incarnation: Incarnation,
@@ -241,6 +260,25 @@ pub struct LinkEnd {
     pub version: u32,
     /// Which start of its storage it is, and whose end it proves.
     pub succession: Succession,
+    /// The site that it stands at; empty if it has none.
+    pub site: String,
+    /// Whether what led to its state has led to this peer's as well.
+    pub is_kin: bool,
+}
+
+/// Of two ends that are equal the one is the other: how the states of the two peers compare when a
+/// connection was made says nothing of that, and differs from one to the next.
+impl PartialEq for LinkEnd {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { incarnation, id, address, kind, version, succession, site, is_kin: _ } = self;
+        *incarnation == other.incarnation
+            && *id == other.id
+            && *address == other.address
+            && *kind == other.kind
+            && *version == other.version
+            && *succession == other.succession
+            && *site == other.site
+    }
 }
 
 impl LinkEnd {
@@ -249,9 +287,10 @@ impl LinkEnd {
         let id = incarnation.into();
         let kind = PeerKind::Member;
         let address = String::new();
-        let version = UPKEEP_VERSION;
+        let version = SITES_VERSION;
         let succession = Succession::default();
-        Self { incarnation, id, address, kind, version, succession }
+        let (site, is_kin) = (String::new(), true);
+        Self { incarnation, id, address, kind, version, succession, site, is_kin }
     }
 }
 
@@ -356,6 +395,13 @@ pub enum Output {
         request: u64,
         /// Its revision after it, or why it was not changed.
         result: Result<u64, ArrangeError>,
+    },
+    /// What was to become of the sites has ended.
+    SiteArranged {
+        /// The request of [`Input::Arrange`], or of [`Input::Promote`].
+        request: u64,
+        /// How.
+        result: Result<(), SiteError>,
     },
     /// The change of the policy has ended.
     PolicyChanged {

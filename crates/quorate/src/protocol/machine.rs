@@ -28,7 +28,7 @@ use crate::protocol::model_handle::ModelHandle;
 use crate::protocol::random::Random;
 use crate::protocol::reign::switching::Switching;
 use crate::protocol::role::{Leader, Promise, Pull, Role, Watch};
-use crate::protocol::told::{Force, Spurned, Unrest};
+use crate::protocol::told::{Force, Promotion, Spurned, Unrest};
 use crate::state::{Membership, Meta};
 use crate::store::Store;
 
@@ -79,10 +79,21 @@ pub struct Machine {
     pub(super) force: Option<Force>,
     /// What came of the last one.
     pub(super) forced: Option<Forced>,
+    /// The election that it won last was held without asking whoever else had a say.
+    pub(super) is_forced_win: bool,
+    /// A promotion of this peer's site that is under way.
+    pub(super) promotion: Option<Promotion>,
+    /// The newest site epoch that is known to have begun for sure.
+    pub(super) site_epoch: u64,
+    /// The generation in which this peer is sure that no other site was promoted past its own.
+    pub(super) confirmed_in: Option<Generation>,
     /// The newer generation of its history that has counted this peer out, if one has.
     pub(super) disowned: Option<Generation>,
     /// The last generation of which it was told that it does not belong to it.
     pub(super) told_out: Option<Generation>,
+    /// The primary of another history, as far as this peer knew, that it has parted from to hear
+    /// more of it.
+    pub(super) parted_from: Option<PeerStart>,
     /// Who refuses this peer as no member, within its own generation.
     pub(super) spurned: Spurned,
     /// The winner that adopts this peer's state, and how far it is.
@@ -149,6 +160,7 @@ impl Machine {
             ballot: hard.ballot.max(store_ballot),
             voted_for: hard.voted_for.filter(|_| hard.ballot >= store_ballot),
             leader: None,
+            parted_from: None,
             promise: None,
             role: Role::Follower,
             watch,
@@ -160,6 +172,10 @@ impl Machine {
             gone: BTreeSet::new(),
             force: None,
             forced: None,
+            is_forced_win: false,
+            promotion: None,
+            site_epoch: 0,
+            confirmed_in: None,
             disowned: None,
             told_out: None,
             spurned: Spurned::default(),
@@ -211,6 +227,10 @@ impl Machine {
                 self.on_request(request, Ask::Arrange(change));
             }
             Input::Force { request, gone } => self.on_force(request, gone),
+            Input::Promote { request, is_forced, gone } => {
+                self.on_promote(request, is_forced, gone);
+            }
+            Input::EpochMet { by, site_epoch } => self.on_epoch_met(&by, site_epoch),
             Input::RefusedAsStranger { by, standing } => {
                 self.on_refused_as_stranger(by, &standing);
             }
@@ -252,6 +272,21 @@ impl Machine {
         &self.meta.membership
     }
 
+    /// The newest ballot that this peer takes part in.
+    pub fn ballot(&self) -> Ballot {
+        self.ballot
+    }
+
+    /// The newest site epoch that is known to have begun.
+    pub fn site_epoch(&self) -> u64 {
+        self.site_epoch
+    }
+
+    /// The site epoch in which decisions are made, as far as this peer knows.
+    pub fn deciding_epoch(&self) -> u64 {
+        self.site_epoch.max(self.own_epoch())
+    }
+
     /// The place where decisions are made at present.
     pub fn route(&self) -> &Route {
         &self.route
@@ -271,6 +306,7 @@ impl Machine {
                 leader.heard = leader.heard.after(gap);
             }
             self.watch.hopeful = self.watch.hopeful.after(gap);
+            self.watch.met.excuse(gap);
             self.wake_soon();
         }
         self.watch_own_wall(self.now);
@@ -307,6 +343,7 @@ impl Machine {
             }
             Message::Release { ballot, to } => self.on_release(&from, ballot, &to),
             Message::StandNow { ballot } => self.on_stand_now(&from, ballot),
+            Message::TakeOver { ballot } => self.on_take_over(&from, ballot),
             Message::SwitchPrimary { request, to, ballot } => {
                 self.on_switch_asked(&from, request, to, ballot);
             }
@@ -370,6 +407,7 @@ impl Machine {
         self.settle_bound();
         self.switch_tick();
         self.advance_force();
+        self.advance_promotion();
         self.request_tick();
         self.wake_by(Timer::Heartbeat, self.next_ping);
     }
@@ -417,12 +455,15 @@ impl Machine {
     /// it says.
     pub(super) fn linked_voters(&self) -> Vec<PeerStart> {
         let voters = self.remotes.iter().filter(|(_, r)| r.kind() != Some(PeerKind::Client));
+        let voters = voters.filter(|(_, r)| !self.is_across(r));
         voters
             .filter_map(|(name, remote)| Some(PeerStart::new(name.clone(), remote.linked()?)))
             .collect()
     }
 
     pub(super) fn set_route(&mut self, route: Route) {
+        let is_refused = self.refuses_callers_of(&route);
+        let route = if is_refused { Route::Nowhere } else { route };
         if self.route != route {
             self.route = route.clone();
             self.outputs.push_back(Output::Routed(route));
@@ -434,7 +475,8 @@ impl Machine {
         PeerStart { name: self.config.name.clone(), incarnation: self.incarnation }
     }
 
-    pub(super) fn is_primary(&self) -> bool {
+    /// Returns true if this peer is primary, whether it may decide at present or not.
+    pub fn is_primary(&self) -> bool {
         matches!(self.role, Role::Primary(_))
     }
 
@@ -550,6 +592,8 @@ impl Machine {
             acknowledged: self.remembered(),
             is_stopping: self.is_aside,
             has_failed: self.has_failed(),
+            site_epoch: self.site_epoch,
+            is_confirmed: self.confirmed_in == Some(self.store.position().ballot.generation),
         }
     }
 }

@@ -77,6 +77,11 @@ pub struct Brief {
     /// Whether its storage takes nothing any more: it promises and acknowledges nothing. An older
     /// version does not say.
     pub has_failed: bool,
+    /// The newest site epoch that it knows to have begun for sure: a majority of the members of
+    /// that holds its first change.
+    pub site_epoch: u64,
+    /// Whether it is sure that no other site has begun to decide while it was down.
+    pub is_confirmed: bool,
 }
 
 /// What kind of election a vote is for.
@@ -86,6 +91,8 @@ pub enum Campaign {
     Ordinary,
     /// Anew: whatever incarnations the member names have now pledge themselves.
     NewGeneration,
+    /// In a new site epoch: the peers of one site vote for one of them to decide from now on.
+    Promotion,
 }
 
 /// A request for a vote or a pre-vote.
@@ -100,7 +107,7 @@ pub struct VoteRequest {
     /// The ballot whose primary has released its reign to this candidate.
     pub released: Option<Ballot>,
     /// Whether somebody has told the candidate to found without waiting, for members with data that
-    /// are there and refused either.
+    /// are there and refused either; or, in a promotion, not to wait for a word of the other site.
     pub is_forced: bool,
     /// Members that are gone for good, as an operator has told the candidate: all others have to
     /// vote for it (section 6, rule 10).
@@ -180,6 +187,32 @@ pub enum PolicyOutcome {
     OldVersion,
 }
 
+/// What a primary is asked to arrange for the group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrangement {
+    /// Look after the members in another way (section 15).
+    Monitor(MonitorChange),
+    /// Be the site that decides, of two (section 16).
+    Activate,
+    /// Give up to decide, so that the other site can be promoted: in the site epoch that was known
+    /// to whoever asks, and in none after it.
+    Demote {
+        /// That site epoch.
+        site_epoch: u64,
+    },
+    /// The same, and have the other site promoted.
+    SwitchSites {
+        /// That site epoch.
+        site_epoch: u64,
+    },
+}
+
+impl From<MonitorChange> for Arrangement {
+    fn from(change: MonitorChange) -> Self {
+        Self::Monitor(change)
+    }
+}
+
 /// What came of asking the primary to arrange something for the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArrangeOutcome {
@@ -192,6 +225,17 @@ pub enum ArrangeOutcome {
     NotAllowed,
     /// A member in reach runs an older version, which does not know of it. Nothing was changed.
     OldVersion,
+    /// No site is set at the primary, or at a member in reach. Nothing was changed.
+    NoSite,
+    /// The other site decides. Nothing was changed.
+    OtherDecides,
+    /// The other site holds data, and this one none. Nothing was changed.
+    OtherHolds,
+    /// Not enough peers of the other site are listed and hold what was decided. Nothing was
+    /// changed.
+    NotVerified,
+    /// Nobody decides in this site epoch any more.
+    Sealed,
 }
 
 /// One piece of a batch. Pieces of one transfer are numbered from 0 and applied together.
@@ -279,6 +323,11 @@ pub enum Message {
         /// The ballot of the winner, which it gives up.
         ballot: Ballot,
     },
+    /// Primary of a site that decides no more to a peer of the other one: be promoted (section 16).
+    TakeOver {
+        /// The last reign of the site epoch.
+        ballot: Ballot,
+    },
     /// Any peer to the primary: count this member out (section 7). Sent again until it is answered.
     Remove {
         /// Names the request of the sender.
@@ -307,13 +356,13 @@ pub enum Message {
         /// What came of it.
         outcome: PolicyOutcome,
     },
-    /// Any peer to the primary: look after the members in another way (section 15). Sent again
+    /// Any peer to the primary: arrange this for the group (sections 15 and 16). Sent again
     /// until it is answered.
     Arrange {
         /// Names the request of the sender.
         request: u64,
         /// What is to be changed.
-        change: MonitorChange,
+        change: Arrangement,
     },
     /// Answer to [`Message::Arrange`]; none while the change is under way.
     Arranged {
@@ -447,6 +496,7 @@ impl Message {
             | Self::VoteReply { .. }
             | Self::Release { .. }
             | Self::StandNow { .. }
+            | Self::TakeOver { .. }
             | Self::Remove { .. }
             | Self::Removed { .. }
             | Self::ChangePolicy { .. }

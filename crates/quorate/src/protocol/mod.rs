@@ -34,9 +34,11 @@ mod told;
 mod tests;
 
 pub use follow::receiver::CatchUp;
+#[cfg(feature = "driver")]
+pub(crate) use group::lag::MAX_LAG;
 pub(crate) use group::standing::MAX_GENERATIONS;
 pub use group::standing::{Applicant, Objection, Standing};
 pub use machine::Machine;
 pub use status::{
-    Lost, MachineMember, MachinePeer, MachineStatus, MonitorStatus, PeerRole, Restraint,
+    Lost, MachineMember, MachinePeer, MachineStatus, MonitorStatus, PeerRole, Restraint, SiteView,
 };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::base::id::{Ballot, PeerName, PeerStart, Position, Time};
 use crate::protocol::elect::canvass::{Call, Canvass};
+use crate::protocol::elect::met::Met;
 use crate::protocol::message::Campaign;
 use crate::protocol::reign::primary_state::PrimaryState;
 use crate::protocol::reign::sender::Sender;
@@ -161,19 +162,10 @@ pub(super) struct Watch {
     /// When this peer last had a primary, or saw a member with data that might become one.
     pub(super) hopeful: Time,
     pub(super) found_now: bool,
-    /// Members that hold data and cannot be linked with.
+    /// Peers that hold data and cannot be linked with.
     pub(super) met: Met,
     /// Members that a new generation waits for.
     pub(super) missing: Vec<PeerName>,
     /// Elections since there last was a primary.
     pub(super) rounds: u32,
-}
-
-/// Members that were met lately, hold data or may hold some, and cannot be linked with.
-#[derive(Debug, Default)]
-pub(super) struct Met {
-    /// Until then they count as there.
-    pub(super) until: Time,
-    /// The latest state that one of them is known to hold.
-    pub(super) position: Position,
 }

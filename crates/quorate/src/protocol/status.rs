@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::base::error::ForceError;
+use crate::base::error::{ForceError, SiteError};
 use crate::base::id::{
-    Ballot, GroupId, GroupTime, Incarnation, MemberId, Now, PeerKind, PeerName, Position,
+    Ballot, GroupId, GroupTime, Incarnation, Member, MemberId, Now, PeerKind, PeerName, Position,
 };
 use crate::config::Monitor;
 use crate::protocol::follow::receiver::CatchUp;
@@ -14,6 +14,7 @@ use crate::protocol::group::lag::{MAX_LAG, cuts_behind};
 use crate::protocol::group::remote::Remote;
 use crate::protocol::machine::Machine;
 use crate::protocol::role::Role;
+use crate::state::Promoted;
 
 /// What a peer is in its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -24,6 +25,8 @@ pub enum PeerRole {
     Primary,
     /// A counted member that follows a primary, or waits for one.
     Replica,
+    /// It follows the group from another site, and counts in nothing.
+    Standby,
     /// Blank, or being brought up to date: it neither votes nor counts.
     Joining,
     /// It was counted out of the group, and takes part in nothing any more. Its calls are forwarded
@@ -82,6 +85,38 @@ pub struct MachineStatus {
     pub lost: Option<Lost>,
     /// Whether a newer generation of the group has counted this peer out.
     pub is_disowned: bool,
+    /// The sites, at a peer that stands at one.
+    pub site: Option<SiteView>,
+}
+
+/// What a peer knows of the sites.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SiteView {
+    /// The site that it stands at.
+    pub name: String,
+    /// The other one.
+    pub other: String,
+    /// The one that decides, by the state held here; `None` if that says nothing of it.
+    pub active: Option<String>,
+    /// Peers that are listed at the other one, which follows.
+    pub standby: Vec<Member>,
+    /// Whether this peer's site follows.
+    pub is_passive: bool,
+    /// The site epoch of the state held here.
+    pub site_epoch: u64,
+    /// Whether nobody decides in that any more, as far as this peer holds.
+    pub is_sealed: bool,
+    /// Whether this peer, as primary, may decide: no other site can have been promoted past it.
+    pub is_confirmed: bool,
+    /// Whether this peer has voted for its site to be promoted, and that has not begun.
+    pub is_raised: bool,
+    /// Whether a promotion is under way that was asked for here.
+    pub is_promoting: bool,
+    /// The reason why this peer could not be promoted without force; `None` if it could.
+    pub not_promoted: Option<SiteError>,
+    /// How the active site came to decide; `None` if no other did before it.
+    pub promoted: Option<Promoted>,
 }
 
 /// What a peer that reaches no majority knows of what would bring one back.
@@ -260,7 +295,8 @@ impl Machine {
             position,
             group_id: self.meta.group_id,
             lag: self.own_lag(),
-            is_counted: self.meta.membership.counts_surely(&self.config.name, self.id),
+            is_counted: self.meta.membership.counts_surely(&self.config.name, self.id)
+                || self.is_listed(&self.config.name, self.id),
             is_current: self.is_current(),
             unreplicated_units: self.store.unreplicated_units(),
             catching_up: self.receiver.progress(),
@@ -271,6 +307,7 @@ impl Machine {
             monitor: self.monitor_status(),
             lost: self.lost(),
             is_disowned: self.is_disowned(),
+            site: self.site_view(),
         }
     }
 
@@ -326,6 +363,7 @@ impl Machine {
             Role::Primary(_) => PeerRole::Primary,
             _ if self.config.kind == PeerKind::Client => PeerRole::Client,
             _ if self.is_disowned() || self.is_given_up() => PeerRole::Removed,
+            _ if self.is_passive() => PeerRole::Standby,
             _ if self.is_member() => PeerRole::Replica,
             _ if self.is_removed() => PeerRole::Removed,
             _ => PeerRole::Joining,
@@ -369,6 +407,7 @@ impl Machine {
         let role = match remote.kind() {
             _ if is_primary => PeerRole::Primary,
             _ if is_member => PeerRole::Replica,
+            _ if self.is_of_standby(remote) => PeerRole::Standby,
             _ if is_removed => PeerRole::Removed,
             Some(PeerKind::Client) => PeerRole::Client,
             _ => PeerRole::Joining,

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::base::id::{PeerName, Position, Time};
+use crate::base::id::{Ballot, PeerName, Position, Time};
 
 /// A wish to be primary without members that are gone, which is under way.
 #[derive(Debug)]
@@ -51,6 +51,93 @@ impl Force {
     /// Returns true if a round was held that binds whoever took part in it.
     pub(super) fn was_binding(&self) -> bool {
         self.was_binding
+    }
+}
+
+/// A promotion of this peer's site that is under way.
+#[derive(Debug)]
+pub(super) struct Promotion {
+    /// The request of the embedder; `None` if the other site has asked for it.
+    request: Option<u64>,
+    is_forced: bool,
+    gone: BTreeSet<PeerName>,
+    since: Time,
+    until: Time,
+    /// A round was held that binds whoever took part in it.
+    was_binding: bool,
+    /// The ballot of the first round.
+    ballot: Ballot,
+    /// Who has refused last, and why.
+    refusal: Option<(PeerName, String)>,
+}
+
+impl Promotion {
+    /// A promotion that begins at `since`, and is given up at `until`.
+    pub(super) fn new(
+        request: Option<u64>,
+        is_forced: bool,
+        gone: BTreeSet<PeerName>,
+        since: Time,
+        until: Time,
+    ) -> Self {
+        let (ballot, refusal) = (Ballot::NONE, None);
+        Self { request, is_forced, gone, since, until, was_binding: false, ballot, refusal }
+    }
+
+    pub(super) fn request(&self) -> Option<u64> {
+        self.request
+    }
+
+    /// Whether the other site need not have given up deciding.
+    pub(super) fn is_forced(&self) -> bool {
+        self.is_forced
+    }
+
+    /// Peers of this site that are named as gone for good.
+    pub(super) fn gone(&self) -> &BTreeSet<PeerName> {
+        &self.gone
+    }
+
+    /// When it is given up.
+    pub(super) fn until(&self) -> Time {
+        self.until
+    }
+
+    /// How long it has been under way.
+    pub(super) fn waited(&self, now: Time) -> Duration {
+        now.since(self.since)
+    }
+
+    /// Notes that a round is held for it, for this ballot; one that binds may have an effect.
+    pub(super) fn note_round(&mut self, is_binding: bool, ballot: Ballot) {
+        self.was_binding |= is_binding;
+        if self.ballot == Ballot::NONE {
+            self.ballot = ballot;
+        }
+    }
+
+    /// Returns true if a round was held that binds whoever took part in it.
+    pub(super) fn was_binding(&self) -> bool {
+        self.was_binding
+    }
+
+    /// Returns true if a ballot is older than the first that was stood for.
+    pub(super) fn is_before(&self, ballot: Ballot) -> bool {
+        ballot < self.ballot
+    }
+
+    /// Returns true if a site epoch has begun that is no earlier than the one that was stood for.
+    pub(super) fn is_overtaken_by(&self, site_epoch: u64) -> bool {
+        self.ballot != Ballot::NONE && site_epoch >= self.ballot.generation.site_epoch()
+    }
+
+    /// Notes who has refused, and why.
+    pub(super) fn note_refusal(&mut self, peer: PeerName, why: String) {
+        self.refusal = Some((peer, why));
+    }
+
+    pub(super) fn refusal(&self) -> Option<&(PeerName, String)> {
+        self.refusal.as_ref()
     }
 }
 

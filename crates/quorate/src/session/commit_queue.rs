@@ -60,7 +60,7 @@ mod tests {
     use crate::base::id::{Generation, Sequence, Term};
 
     fn at(term: u64, sequence: u64) -> Position {
-        let ballot = Ballot { generation: Generation(1), term: Term(term) };
+        let ballot = Ballot { generation: Generation::from_bits(1), term: Term(term) };
         Position { ballot, sequence: Sequence(sequence) }
     }
 

@@ -52,7 +52,7 @@ mod tests {
     use crate::base::id::{Generation, Term};
 
     fn ballot(term: u64) -> Ballot {
-        Ballot { generation: Generation(1), term: Term(term) }
+        Ballot { generation: Generation::from_bits(1), term: Term(term) }
     }
 
     fn history(reigns: &[(u64, u64)]) -> Vec<Reign> {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::base::bug::{self, Bug};
 use crate::base::id::{Member, MemberId, PeerName, Position};
 use crate::config::MAX_MEMBERS;
+use crate::state::site::SiteState;
 use crate::state::upkeep::Upkeep;
 
 /// The members of a group as part of its replicated state.
@@ -20,6 +21,8 @@ pub struct Membership {
     pub removed: Vec<Member>,
     /// How the group looks after them.
     pub upkeep: Upkeep,
+    /// The sites; `None` if there is but one.
+    pub site: Option<Box<SiteState>>,
 }
 
 /// Members counted out that are remembered: an older one is a stranger like any other.
@@ -96,7 +99,7 @@ impl Membership {
     }
 
     /// This membership, begun anew with these voters: the rest of the members is counted out.
-    /// Whoever was counted out before stays so, and what was said of its upkeep.
+    /// Whoever was counted out before stays so, and what was said of its upkeep and of its sites.
     pub fn founded_anew(&self, stamp: Position, voters: Vec<Member>) -> Self {
         let mut gone = self.removed.clone();
         let old = self.voters.iter().chain(self.next.iter().flatten());
@@ -106,7 +109,11 @@ impl Membership {
             }
         }
         gone.drain(..gone.len().saturating_sub(MAX_REMOVED));
-        Self { stamp, voters, next: None, removed: gone, upkeep: self.upkeep }
+        let mut site = self.site.clone();
+        if let Some(site) = &mut site {
+            site.note_generation(stamp.ballot.generation);
+        }
+        Self { stamp, voters, next: None, removed: gone, site, ..self.clone() }
     }
 
     /// This membership with `name` counted by `id`, as a joint change from this one.
@@ -182,7 +189,7 @@ impl Membership {
         let mut removed = self.removed.clone();
         removed.extend(self.voters.iter().filter(|m| !self.keeps(&m.name)).cloned());
         removed.drain(..removed.len().saturating_sub(MAX_REMOVED));
-        Some(Self { stamp, voters, next: None, removed, upkeep: self.upkeep })
+        Some(Self { stamp, voters, next: None, removed, ..self.clone() })
     }
 
     fn joint(&self, next: Vec<Member>, stamp: Position) -> Self {

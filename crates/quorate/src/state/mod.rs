@@ -2,10 +2,12 @@
 
 mod history;
 mod membership;
+mod site;
 mod upkeep;
 
 pub use history::{History, MAX_HISTORY, Reign};
 pub use membership::{MAX_REMOVED, Membership};
+pub use site::{MAX_LINEAGE, Promoted, SitePhase, SiteState, epoch_above, is_epoch_of};
 pub use upkeep::Upkeep;
 
 use crate::base::id::{GroupId, GroupTime, Lead, Position};
@@ -37,5 +39,5 @@ pub struct BatchEnd {
     /// and some may be missing already. 0 if the sender does not say (section 3.11).
     pub expired_before: GroupTime,
     /// Replicated state other than cells as of the cut; `None` if unchanged since `from`.
-    pub meta: Option<Meta>,
+    pub meta: Option<Box<Meta>>,
 }

@@ -276,7 +276,7 @@ impl Store {
         held.group_time = end.group_time;
         held.lead = end.lead;
         if let Some(meta) = &end.meta {
-            held.meta = meta.clone();
+            held.meta.clone_from(meta);
         }
         self.authority.set_clock(end.group_time);
         self.authority.set_lead(end.lead);

@@ -109,14 +109,14 @@ impl Authority {
     #[inline]
     pub(super) fn ballot(&self) -> Ballot {
         Ballot {
-            generation: Generation(self.generation.load(Ordering::Relaxed)),
+            generation: Generation::from_bits(self.generation.load(Ordering::Relaxed)),
             term: Term(self.term.load(Ordering::Relaxed)),
         }
     }
 
     /// Sets the reign; nobody decides here meanwhile.
     pub(super) fn set_ballot(&self, ballot: Ballot) {
-        self.generation.store(ballot.generation.0, Ordering::Relaxed);
+        self.generation.store(ballot.generation.to_bits(), Ordering::Relaxed);
         self.term.store(ballot.term.0, Ordering::Relaxed);
     }
 

@@ -37,7 +37,7 @@ impl Cut {
     /// The end of a batch of these changes.
     pub fn batch_end(&self, meta: Option<Meta>) -> BatchEnd {
         let Self { end: position, group_time, lead, expired_before, .. } = *self;
-        BatchEnd { position, group_time, lead, expired_before, meta }
+        BatchEnd { position, group_time, lead, expired_before, meta: meta.map(Box::new) }
     }
 }
 

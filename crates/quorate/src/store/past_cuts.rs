@@ -22,6 +22,8 @@ pub(super) struct PastCuts {
     cuts: VecDeque<PastCut>,
     /// Units of earlier reigns of this store.
     units_before: u128,
+    /// Units of this store's own reigns, up to the last cut that a majority is known to hold.
+    units_held: u128,
 }
 
 impl PastCuts {
@@ -35,10 +37,21 @@ impl PastCuts {
         self.units_before
     }
 
+    /// Notes that a majority holds so many units of this store's own reigns.
+    pub(super) fn note_held(&mut self, units: u128) {
+        self.units_held = self.units_held.max(units);
+    }
+
+    pub(super) fn units_held(&self) -> u128 {
+        self.units_held
+    }
+
     pub(super) fn push(&mut self, cut: PastCut) {
         while self.cuts.back().is_some_and(|last| last.sequence >= cut.sequence) {
             self.cuts.pop_back();
         }
+        // Of an abandoned history nothing is held here any more.
+        self.units_held = self.units_held.min(cut.units);
         if self.cuts.len() == MAX_CUTS {
             self.cuts.pop_front();
         }
@@ -104,6 +117,17 @@ mod tests {
         }
         assert_eq!(past_cuts.units(), 1);
         assert_eq!(past_cuts.units_at(Sequence(10)), Some(0));
+    }
+
+    #[test]
+    fn what_a_majority_held_of_an_abandoned_history_counts_for_nothing() {
+        let mut past_cuts = PastCuts::default();
+        past_cuts.push(cut(10, 0));
+        past_cuts.push(cut(20, 10));
+        past_cuts.note_held(10);
+        past_cuts.push(cut(15, 2));
+        past_cuts.push(cut(30, 9));
+        assert_eq!(past_cuts.units() - past_cuts.units_held(), 7);
     }
 
     #[test]

@@ -163,8 +163,9 @@ impl Store {
             before.ballot != position.ballot || before <= position || bug::is_any(),
             "what a majority holds is not taken back in a reign"
         );
-        let past_cuts = self.past_cuts.lock();
+        let mut past_cuts = self.past_cuts.lock();
         let units = past_cuts.units_at(position.sequence);
+        past_cuts.note_held(units.unwrap_or_default());
         let units = units.map(|units| units.saturating_sub(past_cuts.units_before()));
         if let Some(group_time) = past_cuts.group_time_at(position.sequence) {
             self.commitment.expired_before.fetch_max(group_time.0, Ordering::Relaxed);
@@ -238,11 +239,22 @@ impl Store {
     /// Units decided in this store's own reigns after the cut `at`; `None` if that is no longer
     /// known exactly, or more than can be told.
     pub fn give_up_units(&self, at: Sequence) -> Option<u64> {
+        let decided = self.units_of_own_reigns();
+        let kept = self.past_cuts.lock().units_at(at)?;
+        u64::try_from(decided.saturating_sub(kept)).ok()
+    }
+
+    /// Units decided in this store's own reigns that no majority is known to hold: of as many as it
+    /// has reigned in a row; `u64::MAX` if they are more.
+    pub fn units_in_doubt(&self) -> u64 {
+        let decided = self.units_of_own_reigns();
+        let held = self.past_cuts.lock().units_held();
+        u64::try_from(decided.saturating_sub(held)).unwrap_or(u64::MAX)
+    }
+
+    fn units_of_own_reigns(&self) -> u128 {
         let in_reign = self.authority.is_reigning().then(|| self.decided_units());
         let past_cuts = self.past_cuts.lock();
-        let decided =
-            in_reign.map_or_else(|| past_cuts.units(), |units| past_cuts.units_before() + units);
-        let kept = past_cuts.units_at(at)?;
-        u64::try_from(decided.saturating_sub(kept)).ok()
+        in_reign.map_or_else(|| past_cuts.units(), |units| past_cuts.units_before() + units)
     }
 }

@@ -67,7 +67,7 @@ pub(super) fn number<T: TryFrom<u64>>(
 /// A ballot that another peer names.
 pub(super) fn ballot(generation: u64, term: u64) -> Result<Ballot, WireError> {
     let term = Term(number("term", term, 0, Term::MAX.0)?);
-    Ok(Ballot { generation: Generation(generation), term })
+    Ok(Ballot { generation: Generation::from_bits(generation), term })
 }
 
 /// A position that another peer names.
@@ -79,6 +79,16 @@ pub(super) fn position(generation: u64, term: u64, sequence: u64) -> Result<Posi
 /// A reading of another peer's clock.
 pub(super) fn clock(field: &'static str, nanoseconds: u64) -> Result<GroupTime, WireError> {
     number(field, nanoseconds, 0, GroupTime::MAX_READ.0).map(GroupTime)
+}
+
+/// A site epoch that there is.
+pub(super) fn site_epoch(site_epoch: u32) -> Result<u64, WireError> {
+    number("site epoch", site_epoch.into(), 0, Generation::MAX_SITE_EPOCH)
+}
+
+/// A number that is known to be small, as it is written.
+pub(super) fn short(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 pub(super) fn text(field: &'static str, text: String) -> Result<String, WireError> {

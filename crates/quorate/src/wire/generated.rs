@@ -45,6 +45,12 @@ pub struct Hello {
     pub position: ::core::option::Option<Position>,
     #[prost(fixed64, repeated, tag = "18")]
     pub generations: ::prost::alloc::vec::Vec<u64>,
+    /// The site that the sender stands in; empty if it has none.
+    #[prost(string, tag = "19")]
+    pub site: ::prost::alloc::string::String,
+    /// The newest site epoch that the sender knows to have begun (from version 7 on).
+    #[prost(uint32, tag = "20")]
+    pub site_epoch: u32,
     /// Whether the start before this one, under the same id, is known to have ended.
     #[prost(bool, tag = "22")]
     pub has_succeeded: bool,
@@ -119,9 +125,41 @@ pub struct Membership {
     /// Counted out, oldest first; at most 64.
     #[prost(message, repeated, tag = "4")]
     pub removed: ::prost::alloc::vec::Vec<Member>,
+    /// Of the standby site; they count in nothing.
+    #[prost(message, repeated, tag = "5")]
+    pub standby: ::prost::alloc::vec::Vec<Member>,
+    /// Absent: there is but one.
+    #[prost(message, optional, tag = "6")]
+    pub site: ::core::option::Option<Site>,
     /// Absent: revision 0.
     #[prost(message, optional, tag = "7")]
     pub upkeep: ::core::option::Option<Upkeep>,
+}
+/// The sites of a group (from version 7 on).
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Site {
+    /// Whose members decide.
+    #[prost(string, tag = "1")]
+    pub active: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub standby: ::prost::alloc::string::String,
+    /// 3 is kept.
+    #[prost(enumeration = "SitePhase", tag = "4")]
+    pub phase: i32,
+    /// Absent: no other site decided before.
+    #[prost(message, optional, tag = "5")]
+    pub promoted: ::core::option::Option<Promoted>,
+    /// The generations that led here, oldest first; at most 64.
+    #[prost(fixed64, repeated, tag = "6")]
+    pub lineage: ::prost::alloc::vec::Vec<u64>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Promoted {
+    #[prost(bool, tag = "1")]
+    pub is_forced: bool,
+    /// By the calendar.
+    #[prost(uint64, tag = "2")]
+    pub as_of: u64,
 }
 /// How the group looks after its members (from version 6 on).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -172,7 +210,7 @@ pub struct Policy {
 pub struct Message {
     #[prost(
         oneof = "message::Kind",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 26, 27"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27"
     )]
     pub kind: ::core::option::Option<message::Kind>,
 }
@@ -229,7 +267,9 @@ pub mod message {
         Arrange(super::Arrange),
         #[prost(message, tag = "24")]
         Arranged(super::Arranged),
-        /// 25 is kept.
+        /// From version 7 on.
+        #[prost(message, tag = "25")]
+        TakeOver(super::TakeOver),
         #[prost(message, tag = "26")]
         SwitchPrimary(super::SwitchPrimary),
         #[prost(message, tag = "27")]
@@ -264,7 +304,10 @@ pub struct Brief {
     pub has_quorum: bool,
     #[prost(string, repeated, tag = "13")]
     pub members: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// 14 and 15 are kept.
+    /// The newest site epoch that is known to have begun (from version 7 on).
+    #[prost(uint32, tag = "14")]
+    pub site_epoch: u32,
+    /// 15 is kept.
     #[prost(uint64, optional, tag = "16")]
     pub behind: ::core::option::Option<u64>,
     /// What an earlier start may have acknowledged, of a peer in memory that remembers. Without it
@@ -275,6 +318,9 @@ pub struct Brief {
     pub is_stopping: bool,
     #[prost(bool, tag = "18")]
     pub has_failed: bool,
+    /// Whether no other site has begun to decide while the sender was down (from version 7 on).
+    #[prost(bool, tag = "20")]
+    pub is_confirmed: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ping {
@@ -357,6 +403,11 @@ pub struct StandNow {
     #[prost(message, optional, tag = "1")]
     pub ballot: ::core::option::Option<Ballot>,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TakeOver {
+    #[prost(message, optional, tag = "1")]
+    pub ballot: ::core::option::Option<Ballot>,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Remove {
     #[prost(uint64, tag = "1")]
@@ -401,7 +452,10 @@ pub struct PolicyChanged {
 pub struct Arrange {
     #[prost(uint64, tag = "1")]
     pub request: u64,
-    #[prost(oneof = "arrange::What", tags = "2")]
+    /// Of a change of the site: the site epoch that is to end.
+    #[prost(uint32, tag = "4")]
+    pub site_epoch: u32,
+    #[prost(oneof = "arrange::What", tags = "2, 3")]
     pub what: ::core::option::Option<arrange::What>,
 }
 /// Nested message and enum types in `Arrange`.
@@ -410,6 +464,8 @@ pub mod arrange {
     pub enum What {
         #[prost(message, tag = "2")]
         Monitor(super::MonitorChange),
+        #[prost(enumeration = "super::SiteChange", tag = "3")]
+        Site(i32),
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -682,10 +738,41 @@ impl Lane {
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
+pub enum SitePhase {
+    PhaseOpen = 0,
+    PhaseSealing = 1,
+    PhaseSealed = 2,
+}
+impl SitePhase {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::PhaseOpen => "PHASE_OPEN",
+            Self::PhaseSealing => "PHASE_SEALING",
+            Self::PhaseSealed => "PHASE_SEALED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PHASE_OPEN" => Some(Self::PhaseOpen),
+            "PHASE_SEALING" => Some(Self::PhaseSealing),
+            "PHASE_SEALED" => Some(Self::PhaseSealed),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
 pub enum Campaign {
     Unspecified = 0,
     Ordinary = 1,
     NewGeneration = 2,
+    /// From version 7 on.
+    Promotion = 3,
 }
 impl Campaign {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -697,6 +784,7 @@ impl Campaign {
             Self::Unspecified => "CAMPAIGN_UNSPECIFIED",
             Self::Ordinary => "CAMPAIGN_ORDINARY",
             Self::NewGeneration => "CAMPAIGN_NEW_GENERATION",
+            Self::Promotion => "CAMPAIGN_PROMOTION",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -705,6 +793,7 @@ impl Campaign {
             "CAMPAIGN_UNSPECIFIED" => Some(Self::Unspecified),
             "CAMPAIGN_ORDINARY" => Some(Self::Ordinary),
             "CAMPAIGN_NEW_GENERATION" => Some(Self::NewGeneration),
+            "CAMPAIGN_PROMOTION" => Some(Self::Promotion),
             _ => None,
         }
     }
@@ -785,6 +874,39 @@ impl MonitorChangeKind {
         }
     }
 }
+/// From version 7 on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SiteChange {
+    SiteUnspecified = 0,
+    SiteActivate = 1,
+    SiteDemote = 2,
+    SiteSwitch = 3,
+}
+impl SiteChange {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::SiteUnspecified => "SITE_UNSPECIFIED",
+            Self::SiteActivate => "SITE_ACTIVATE",
+            Self::SiteDemote => "SITE_DEMOTE",
+            Self::SiteSwitch => "SITE_SWITCH",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SITE_UNSPECIFIED" => Some(Self::SiteUnspecified),
+            "SITE_ACTIVATE" => Some(Self::SiteActivate),
+            "SITE_DEMOTE" => Some(Self::SiteDemote),
+            "SITE_SWITCH" => Some(Self::SiteSwitch),
+            _ => None,
+        }
+    }
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum ArrangeOutcome {
@@ -792,6 +914,11 @@ pub enum ArrangeOutcome {
     ArrangeArranged = 1,
     ArrangeNotAllowed = 2,
     ArrangeOldVersion = 3,
+    ArrangeNoSite = 4,
+    ArrangeOtherDecides = 5,
+    ArrangeOtherHolds = 6,
+    ArrangeNotVerified = 7,
+    ArrangeSealed = 8,
 }
 impl ArrangeOutcome {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -804,6 +931,11 @@ impl ArrangeOutcome {
             Self::ArrangeArranged => "ARRANGE_ARRANGED",
             Self::ArrangeNotAllowed => "ARRANGE_NOT_ALLOWED",
             Self::ArrangeOldVersion => "ARRANGE_OLD_VERSION",
+            Self::ArrangeNoSite => "ARRANGE_NO_SITE",
+            Self::ArrangeOtherDecides => "ARRANGE_OTHER_DECIDES",
+            Self::ArrangeOtherHolds => "ARRANGE_OTHER_HOLDS",
+            Self::ArrangeNotVerified => "ARRANGE_NOT_VERIFIED",
+            Self::ArrangeSealed => "ARRANGE_SEALED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -813,6 +945,11 @@ impl ArrangeOutcome {
             "ARRANGE_ARRANGED" => Some(Self::ArrangeArranged),
             "ARRANGE_NOT_ALLOWED" => Some(Self::ArrangeNotAllowed),
             "ARRANGE_OLD_VERSION" => Some(Self::ArrangeOldVersion),
+            "ARRANGE_NO_SITE" => Some(Self::ArrangeNoSite),
+            "ARRANGE_OTHER_DECIDES" => Some(Self::ArrangeOtherDecides),
+            "ARRANGE_OTHER_HOLDS" => Some(Self::ArrangeOtherHolds),
+            "ARRANGE_NOT_VERIFIED" => Some(Self::ArrangeNotVerified),
+            "ARRANGE_SEALED" => Some(Self::ArrangeSealed),
             _ => None,
         }
     }

@@ -16,11 +16,11 @@ use crate::protocol::{MAX_GENERATIONS, Standing};
 /// Longest body of a [`Hello`] or [`Refuse`]: until the handshake is over, no longer frame need be
 /// taken in from a stranger.
 pub const MAX_HELLO_BYTES: usize = MAX_SETTINGS * (MAX_SETTING_BYTES + 9)
-    + 3 * MAX_NAME_BYTES
+    + 4 * MAX_NAME_BYTES
     + MAX_ADDRESS_BYTES
     + MAX_TLS_BYTES
     + MAX_STANDING_BYTES
-    + 107;
+    + 114;
 /// Longest word for how far a peer uses TLS.
 pub(super) const MAX_TLS_BYTES: usize = 32;
 /// Longest encoding of where a peer stands.
@@ -63,6 +63,10 @@ pub struct Hello {
     pub has_state: bool,
     /// The extent to which it uses TLS, which may differ while it rolls; empty if it does not say.
     pub tls: String,
+    /// The site that it stands in; empty if it has none.
+    pub site: String,
+    /// The newest site epoch that it knows to have begun.
+    pub site_epoch: u64,
     /// The standing of its state; that of a peer without one if it does not say.
     pub standing: Standing,
 }
@@ -141,8 +145,15 @@ impl From<&Hello> for proto::Hello {
             start: hello.succession.start,
             succeeded: hello.succession.succeeded,
             tls: hello.tls.clone(),
+            site: hello.site.clone(),
+            site_epoch: bounds::short(hello.site_epoch),
             position: Some(hello.standing.position).filter(|at| !at.is_blank()).map(Into::into),
-            generations: hello.standing.generations.iter().map(|generation| generation.0).collect(),
+            generations: hello
+                .standing
+                .generations
+                .iter()
+                .map(|generation| generation.to_bits())
+                .collect(),
         }
     }
 }
@@ -180,10 +191,13 @@ impl TryFrom<proto::Hello> for Hello {
             bounds::checked_name("group", &hello.group)?;
         }
         bounds::bytes("tls", hello.tls.len(), 0, MAX_TLS_BYTES)?;
+        if !hello.site.is_empty() {
+            bounds::checked_name("site", &hello.site)?;
+        }
         bounds::count("generations", hello.generations.len(), 0, MAX_GENERATIONS)?;
         let standing = Standing {
             position: hello.position.map_or(Ok(Position::BLANK), TryInto::try_into)?,
-            generations: hello.generations.into_iter().map(Generation).collect(),
+            generations: hello.generations.into_iter().map(Generation::from_bits).collect(),
         };
         Ok(Self {
             versions: (oldest, hello.max_version),
@@ -202,6 +216,8 @@ impl TryFrom<proto::Hello> for Hello {
             has_state: hello.has_state,
             succession: Succession { start: hello.start, succeeded: hello.succeeded },
             tls: hello.tls,
+            site: hello.site,
+            site_epoch: bounds::site_epoch(hello.site_epoch)?,
             standing,
         })
     }

@@ -58,6 +58,6 @@ pub use hello::{Hello, MAX_HELLO_BYTES, Refuse};
 pub use merge::{Merge, MergeReply};
 
 /// Newest version of the protocol that this library speaks.
-pub const PROTOCOL_VERSION: u32 = 6;
+pub const PROTOCOL_VERSION: u32 = 7;
 /// Oldest version of the protocol that this library speaks.
 pub const MIN_PROTOCOL_VERSION: u32 = 1;

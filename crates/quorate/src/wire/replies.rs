@@ -135,7 +135,7 @@ pub fn push_decided(
     group_time: GroupTime,
 ) {
     let Position { ballot, sequence } = position;
-    let order = [ballot.generation.0, ballot.term.0, sequence.0, group_time.0];
+    let order = [ballot.generation.to_bits(), ballot.term.0, sequence.0, group_time.0];
     let words = [answer.units].into_iter().chain(answer.words).chain(order);
     let mut reply = [0; MAX_REPLY_BYTES];
     let (head, rest) = reply.split_at_mut(REPLY_BYTES + 1);

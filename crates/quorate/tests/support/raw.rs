@@ -45,6 +45,8 @@ pub(crate) fn hello(group: &GroupConfig, name: &str, lane: Lane) -> Hello {
         has_state: false,
         succession: Default::default(),
         tls: String::new(),
+        site: String::new(),
+        site_epoch: 0,
         standing: Standing::default(),
     }
 }
@@ -80,6 +82,8 @@ pub(crate) fn brief() -> Brief {
         behind: None,
         is_stopping: false,
         has_failed: false,
+        site_epoch: 0,
+        is_confirmed: false,
     }
 }
 

@@ -8,11 +8,11 @@ fn position() -> Position {
 }
 
 fn ballot() -> Ballot {
-    Ballot { generation: Generation(7), term: Term(3) }
+    Ballot { generation: Generation::from_bits(7), term: Term(3) }
 }
 
 fn generation(loss: Loss, unreached: Vec<PeerName>) -> Event {
-    let (generation, position, as_of_ms) = (Generation(8), position(), 1);
+    let (generation, position, as_of_ms) = (Generation::from_bits(8), position(), 1);
     Event::NewGeneration { generation, unreached, position, as_of_ms, loss }
 }
 
@@ -118,13 +118,17 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
         (
             Event::ClockDoubted { ballot, ahead_ms: 120 },
             Warn,
-            "a wall clock is 120 ms ahead, so this one may have stood still: the others are \
+            "a wall clock is 120ms ahead, so this one may have stood still: the others are \
              asked before anything is decided",
         ),
         (Event::SteppedDown { ballot }, Info, "is primary no more (term 3 has ended)"),
         (Event::PeerUp { peer: peer.clone() }, Info, "b is connected"),
         (Event::PeerDown { peer: peer.clone() }, Info, "b is not connected any more"),
-        (Event::MemberReplaced { peer: peer.clone() }, Info, "b has restarted and counts again"),
+        (
+            Event::MemberReplaced { peer: peer.clone() },
+            Info,
+            "b has started, and counts from now on",
+        ),
         (
             Event::MemberAdded { peer: peer.clone(), members: 3 },
             Info,
@@ -162,6 +166,44 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
              one of them has gone",
         ),
         (
+            Event::SiteChanged { site: "east".into(), active: "east".into(), epoch: 0 },
+            Warn,
+            "this site, east, decides (site epoch 0)",
+        ),
+        (
+            Event::SiteChanged { site: "west".into(), active: "east".into(), epoch: 3 },
+            Warn,
+            "this site, west, follows east, which decides (site epoch 3)",
+        ),
+        (
+            Event::SitePromoted {
+                site: "west".into(),
+                epoch: 2,
+                forced: false,
+                position: Position::BLANK,
+                as_of_ms: 0,
+            },
+            Warn,
+            "west was promoted, and decides from where the other site has ended (site epoch 2)",
+        ),
+        (
+            Event::SitePromoted {
+                site: "west".into(),
+                epoch: 2,
+                forced: true,
+                position: Position::BLANK,
+                as_of_ms: 0,
+            },
+            Error,
+            "west was promoted by force (site epoch 2), from 0.0:0: what was decided at the other \
+             site after that is lost",
+        ),
+        (
+            Event::SiteFenced { epoch: 2, by: "d".into() },
+            Error,
+            "the other site decides (site epoch 2, as d says): nothing is decided here any more",
+        ),
+        (
             Event::MonitorChanged {
                 size: Some(3),
                 grace_ms: Some(60_000),
@@ -169,8 +211,8 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
                 revision: 2,
             },
             Warn,
-            "forgets a member that was silent for 1m while 3 are live without it, and nobody until \
-             the pause has ended",
+            "from now on a member is forgotten when it was silent for 1m and 3 live ones are there \
+             without it, and nobody before the pause has ended",
         ),
         (
             Event::MonitorChanged {
@@ -180,11 +222,11 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
                 revision: 3,
             },
             Warn,
-            "forgets nobody by itself from now on",
+            "from now on nobody is forgotten but by hand",
         ),
         (
             Event::PrimaryForced {
-                generation: Generation(8),
+                generation: Generation::from_bits(8),
                 group_id: GroupId(10),
                 gone: bc.clone(),
                 position: position(),
@@ -195,13 +237,13 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
              member any more, and what only they held is lost",
         ),
         (
-            Event::CountedOut { by: Some(peer.clone()), generation: Generation(8) },
+            Event::CountedOut { by: Some(peer.clone()), generation: Generation::from_bits(8) },
             Error,
             "b refuses this peer as no member of generation 8: it decides nothing any more; start \
              it anew to join, with its data set aside",
         ),
         (
-            Event::CountedOut { by: None, generation: Generation(8) },
+            Event::CountedOut { by: None, generation: Generation::from_bits(8) },
             Error,
             "was counted out of the group: it decides nothing any more; end it, or start it anew \
              to join, with its data set aside",
@@ -252,12 +294,12 @@ fn samples() -> Vec<(Event, Severity, &'static str)> {
         (
             Event::ChangesLost { units: 9, exact: false },
             Warn,
-            "what an old primary had decided last, and nobody else held, may be lost: at most 9 \
-             units, which `max_unreplicated` bounds, and perhaps none; under Acknowledge::Majority \
-             there are none",
+            "what an old primary had decided last, and the others had not got yet, does not count, \
+             if there was any: how much is not known here, and 9 units is the bound on it, no \
+             count of a loss; nothing that Acknowledge::Majority has answered is in it",
         ),
         (
-            Event::OlderGenerationDropped { cells: 3, generation: Generation(6) },
+            Event::OlderGenerationDropped { cells: 3, generation: Generation::from_bits(6) },
             Error,
             "dropped 3 cells of the older generation 6: the group was formed anew without this \
              peer",
@@ -445,6 +487,9 @@ fn the_name_of_an_event_is_that_of_its_json() {
         MemberForgotten,
         JoinerWaits,
         MonitorChanged,
+        SiteChanged,
+        SitePromoted,
+        SiteFenced,
         PrimaryForced,
         CountedOut,
         PolicyChanged,

@@ -24,7 +24,7 @@ use crate::config::Bounds;
 use crate::model::Value;
 use crate::protocol::io::HardState;
 use crate::record::{Record, Records};
-use crate::state::{BatchEnd, Membership, Meta, Reign, Upkeep};
+use crate::state::{BatchEnd, Membership, Meta, Reign};
 use crate::store::{CopyCursor, EPOCH, Staged, Store};
 
 const STORAGE_ID: StorageId = StorageId(0x5107_a6e1_d000_0000_0000_0000_0000_0001);
@@ -149,7 +149,7 @@ fn store() -> Store {
 }
 
 fn ballot(term: u64) -> Ballot {
-    Ballot { generation: Generation(1), term: Term(term) }
+    Ballot { generation: Generation::from_bits(1), term: Term(term) }
 }
 
 fn position(term: u64, epoch: u64) -> Position {
@@ -171,9 +171,7 @@ fn meta(at: Position) -> Meta {
         membership: Membership {
             stamp: at,
             voters: ["a", "b", "c"].map(member).to_vec(),
-            next: None,
-            removed: Vec::new(),
-            upkeep: Upkeep::default(),
+            ..Membership::default()
         },
         history: vec![Reign { ballot: at.ballot, after: Sequence(0) }],
         policy: Policy::default(),
@@ -290,7 +288,8 @@ impl Peer {
         let group_time = version.group_time;
         let lead = version.lead;
         let expired_before = GroupTime(0);
-        let end = BatchEnd { position: to, group_time, lead, expired_before, meta };
+        let end =
+            BatchEnd { position: to, group_time, lead, expired_before, meta: meta.map(Box::new) };
         let batch = Staged { from, records: vec![records], end };
         history.versions.push(version);
         self.storage.append(&batch)?;

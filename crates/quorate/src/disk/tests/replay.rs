@@ -248,7 +248,7 @@ fn of_two_snapshots_at_once_the_one_that_is_installed_first_stays() {
     let finish = |peer: &mut Peer, mut writer: SnapshotWriter| {
         writer.write(&peer.store.copy(&mut CopyCursor::since(Sequence(0)), usize::MAX))?;
         let Version { position, group_time, lead, meta, .. } = state_of(&peer.store);
-        let end = BatchEnd { group_time, lead, meta: Some(meta), ..end_at(position) };
+        let end = BatchEnd { group_time, lead, meta: Some(Box::new(meta)), ..end_at(position) };
         peer.storage.seal(writer, end)?.finish()
     };
     let [first, second, third] =

@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::admin::{Access, Ask, Document, Refused};
+use crate::admin::{Access, Ask, Document, Refused, SiteDocument, SiteWish};
 use crate::base::error::NoPrimaryReason;
 use crate::base::told::{rounded, shortened};
 use crate::driver::admin::shown;
+use crate::driver::report::site::{SiteMode, SiteStatus};
 use crate::driver::report::status::Status;
-use crate::driver::shared::Shared;
+use crate::driver::shared::{Shared, SiteChange};
 use crate::transport::BoxFuture;
 
 /// Most characters of the name of an ask that are told back.
@@ -126,12 +127,31 @@ impl Desk {
                 };
                 Ok(json!(shared.change_monitor(self.status.clone(), change).await?))
             }
+            Ask::Site(document) => self.site(document).await,
             Ask::Found => {
                 self.check_running()?;
                 shared.found_new_group().await;
                 Ok(json!({ "founding": true }))
             }
         }
+    }
+
+    /// How the two sites are, after what is asked for.
+    async fn site(&self, document: &SiteDocument) -> Result<Value, Refused> {
+        let told = |site: Option<SiteStatus>| match site {
+            Some(site) => json!(site),
+            None => json!({ "mode": SiteMode::Standalone, "site": null }),
+        };
+        let known = Status::now(&self.status, &self.shared).site;
+        let is_passive = known.as_ref().is_some_and(|site| site.mode == SiteMode::Passive);
+        let change = match document.wish(is_passive)? {
+            None => return Ok(told(known)),
+            Some(SiteWish::Activate) => SiteChange::Activate,
+            Some(SiteWish::Demote) => SiteChange::Demote,
+            Some(SiteWish::Promote(consent)) => SiteChange::Promote(consent),
+            Some(SiteWish::Switch) => SiteChange::Switch,
+        };
+        Ok(told(Some(self.shared.change_site(self.status.clone(), change).await?)))
     }
 
     /// Refuses what would be of no effect at a peer that ends.

@@ -6,6 +6,10 @@
 //! | `CountedOut` | a newer generation has counted it out |
 //! | `Removed` | it was counted out |
 //! | `Incomplete` | a new generation waits for members that are missing |
+//! | `SiteSealed` | the site that decided has given that up |
+//! | `SiteUnconfirmed` | it leads a site that was down, and has not heard of the other one |
+//! | `SitePassive` | it follows the other site, whose primary it hears, and takes no calls |
+//! | `SitePending` | it stands at a site, and knows of none that decides |
 //! | `Refused` | so many members are refused, here or there, that the rest is no majority, or all |
 //! | `NotReached` | a joiner or client is connected to nobody |
 //! | `NoQuorum` | fewer than a majority of the members are connected |
@@ -35,11 +39,21 @@ pub(in crate::driver) fn no_primary(
     is_refused: impl FnOnce() -> bool,
 ) -> NoPrimaryReason {
     let Known { own, kind, members } = *known;
+    let site = status.site.as_ref();
+    if site.is_some_and(|site| site.is_sealed) {
+        return NoPrimaryReason::SiteSealed;
+    }
+    let is_led = status.role == PeerRole::Primary || status.primary.is_some();
+    if site.is_some_and(|site| !site.is_passive && !site.is_confirmed) && is_led {
+        return NoPrimaryReason::SiteUnconfirmed;
+    }
     match status.role {
         PeerRole::Primary => return NoPrimaryReason::LeaseEnded,
         _ if status.is_disowned => return NoPrimaryReason::CountedOut,
         PeerRole::Removed => return NoPrimaryReason::Removed,
         _ if !status.missing.is_empty() => return NoPrimaryReason::Incomplete,
+        PeerRole::Standby if status.primary.is_some() => return NoPrimaryReason::SitePassive,
+        _ if is_pending(status) => return NoPrimaryReason::SitePending,
         _ => {}
     }
     let is_member = kind != PeerKind::Client && members.contains(own);
@@ -77,6 +91,12 @@ pub(in crate::driver) fn no_primary(
     }
     let holds_state = !status.position.is_blank() || fellows.iter().any(|peer| peer.holds_state);
     if holds_state { NoPrimaryReason::NotCounted } else { NoPrimaryReason::Founding }
+}
+
+/// Returns true if this peer stands at a site, and knows of none that decides.
+fn is_pending(status: &MachineStatus) -> bool {
+    let site = status.site.as_ref();
+    site.is_some_and(|site| site.active.is_none()) && status.position.is_blank()
 }
 
 #[cfg(test)]
@@ -129,6 +149,7 @@ mod tests {
             monitor: None,
             lost: None,
             is_disowned: false,
+            site: None,
         }
     }
 

@@ -12,14 +12,18 @@ use crate::driver::links::connection::Connection;
 use crate::protocol::io::Route;
 use crate::session::routes::{RouteKind, Routes};
 
-/// Reasons as codes, which the data path reads; those from 5 to 8 are kept for others to come. The
-/// first one is told until there is another.
-const REASONS: [(u8, NoPrimaryReason); 12] = [
+/// Reasons as codes, which the data path reads; 8 is kept for another to come. The first one is
+/// told until there is another.
+const REASONS: [(u8, NoPrimaryReason); 16] = [
     (0, NoPrimaryReason::NoQuorum),
     (1, NoPrimaryReason::Electing),
     (2, NoPrimaryReason::LeaseEnded),
     (3, NoPrimaryReason::Refused),
     (4, NoPrimaryReason::CountedOut),
+    (5, NoPrimaryReason::SitePassive),
+    (6, NoPrimaryReason::SiteSealed),
+    (7, NoPrimaryReason::SiteUnconfirmed),
+    (9, NoPrimaryReason::SitePending),
     (16, NoPrimaryReason::NotReached),
     (17, NoPrimaryReason::NoCandidate),
     (18, NoPrimaryReason::Founding),
@@ -222,7 +226,7 @@ mod tests {
     fn a_reason_is_read_as_it_was_written_and_no_two_have_one_code() {
         let routing = Routing::new(Time(0), GroupTime(0));
         for (code, reason) in REASONS {
-            assert!(!(5..=8).contains(&code), "that is kept");
+            assert_ne!(code, 8, "that is kept");
             routing.set_reason(reason);
             assert_eq!(routing.reason(), reason);
         }

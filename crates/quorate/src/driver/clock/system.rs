@@ -370,7 +370,10 @@ mod tests {
     fn primary() -> (SystemClock<Invented>, Arc<Store>) {
         let clock = invented();
         let store = Arc::new(Store::with_hash_seed(Bounds { shards: 1, ..Bounds::default() }, 7));
-        store.begin_reign(Ballot { generation: Generation(1), term: Term(1) }, GroupTime(1));
+        store.begin_reign(
+            Ballot { generation: Generation::from_bits(1), term: Term(1) },
+            GroupTime(1),
+        );
         store.grant(clock.time().after(SECOND * 8), 0);
         let alarm = Alarm { store: store.clone(), attention: Arc::new(Notify::new()) };
         clock.alarm.set(alarm).expect("the first");

@@ -30,6 +30,9 @@ use crate::wire::{self, BODY_SLACK_BYTES, Frame, WireError, kind};
 pub(in crate::driver) async fn attend(shared: Arc<Shared>, agreed: Agreed, is_dialed: bool) {
     let Agreed { stream, buffer, hello, reservation, .. } = agreed;
     shared.compare_rolling(&hello);
+    shared.roster.meet_across(&hello);
+    // Of what led to a state only another site asks.
+    let is_kin = shared.config.site.is_some() && shared.standing().is_kin_of(&hello.standing);
     if is_dialed || stream.proof.is_some() {
         shared.roster.meet(&hello.peer, &stream.peer_address);
     }
@@ -42,6 +45,8 @@ pub(in crate::driver) async fn attend(shared: Arc<Shared>, agreed: Agreed, is_di
             kind: hello.kind,
             version: hello.versions.1.min(shared.version),
             succession: hello.succession,
+            site: hello.site,
+            is_kin,
         },
         lane: hello.lane,
         is_dialed,

@@ -74,6 +74,10 @@ impl Shared {
     /// none is connected, or nobody has said who they are.
     pub(in crate::driver) fn looks_for_members(&self) -> bool {
         let up = self.registry.up();
+        self.roster.keep_across(|peer| up.contains_key(peer));
+        if self.config.site.is_some() && !up.keys().any(|peer| self.roster.stands_across(peer)) {
+            return true;
+        }
         !self.roster.knows_members() || !up.keys().any(|peer| self.roster.is_member(peer))
     }
 }

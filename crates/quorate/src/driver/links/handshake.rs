@@ -144,6 +144,7 @@ impl Handshake<'_> {
             return Err(HandshakeError::Elsewhere { found: hello.peer });
         }
         self.note_overtaken(&side, &hello);
+        self.note_epoch(&side, &hello);
         let differences = differences(self.shared, &side, &hello);
         if !differences.is_empty() {
             self.note_holder(&side, &hello, false);
@@ -283,6 +284,8 @@ impl Handshake<'_> {
             kind: if is_new { shared.config.kind } else { PeerKind::Member },
             has_state: is_new && shared.roster.has_state(),
             tls: shared.transport.tls().map(|tls| tls.to_string()).unwrap_or_default(),
+            site: shared.config.site.as_ref().map(|s| s.name().to_owned()).unwrap_or_default(),
+            site_epoch: shared.site_epoch(),
             standing: if is_new { shared.standing() } else { Standing::default() },
         }
     }
@@ -408,14 +411,41 @@ impl Handshake<'_> {
         }
     }
 
+    /// Notes one that knows of a later site epoch of this peer's history, of either site: before
+    /// anything else is compared, for whoever is refused for a setting has been promoted all the
+    /// same.
+    fn note_epoch(&self, side: &Side, hello: &Hello) {
+        let shared = self.shared;
+        if hello.site_epoch <= shared.site_epoch() || !self.is_sure_of(side, hello) {
+            return;
+        }
+        let roster = &shared.roster;
+        // Whoever asks to join, or calls, says nothing of that.
+        let is_across = roster.is_across(hello) && hello.kind == PeerKind::Member;
+        let is_of_two = is_across || roster.members().contains(&hello.peer);
+        if is_of_two && shared.standing().is_kin_of(&hello.standing) {
+            shared.note_epoch(&hello.peer, hello.site_epoch);
+        }
+    }
+
     /// Notes a peer that holds a state and cannot be linked with, whoever refuses whom: one of this
-    /// peer's list, or of a group that lives and does not count this peer. Whoever gives a name
+    /// peer's list, one that has gone further in the history of this peer and may have come to the
+    /// group since, or one of a group that lives and does not count this peer. Whoever gives a name
     /// that this peer has neither dialed nor seen a proof of may be anybody, unless it comes from
     /// where that name is reached: in plain text there is no more to go by, and the holder may be
     /// the only one of the two that can dial.
     fn note_holder(&self, side: &Side, hello: &Hello, is_spurned: bool) {
         let is_holder = hello.has_state && self.is_sure_of(side, hello);
-        if is_holder && (is_spurned || self.shared.roster.members().contains(&hello.peer)) {
+        let is_its_concern = || {
+            if self.shared.roster.members().contains(&hello.peer) {
+                return true;
+            }
+            let own = self.shared.standing();
+            // The list of one that has no state may be older than the group's.
+            let is_unsure = own.position.is_blank() && self.shared.config.kind == PeerKind::Member;
+            is_unsure || own.gives_way_to(&hello.standing)
+        };
+        if is_holder && (is_spurned || is_its_concern()) {
             let position = hello.standing.position;
             self.shared.note_holder(Some(position).filter(|position| !position.is_blank()));
         }
@@ -536,6 +566,7 @@ fn differences(shared: &Shared, side: &Side, hello: &Hello) -> Vec<Difference> {
     {
         differences.push(Difference::new("to", to, &hello.peer));
     }
+    differences.extend(shared.roster.site_difference(hello));
     let refused = comparison::refused(shared, hello);
     // Whoever holds data and is no member any more hears that, whatever else differs.
     if (differences.is_empty() && refused.is_empty()) || hello.has_state {

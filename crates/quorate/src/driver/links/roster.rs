@@ -15,7 +15,7 @@ use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use crate::base::id::{Member, PeerKind, PeerName, Position};
-use crate::config::PeerConfig;
+use crate::config::{PeerConfig, Site};
 use crate::driver::links::origin::ip;
 use crate::driver::links::settings::Difference;
 use crate::protocol::{Applicant, Objection, Standing};
@@ -28,12 +28,15 @@ pub(in crate::driver) const STRANGER: &str = "member";
 /// The field of a refusal of a name that differs from that of a member in capitals only. It says
 /// nothing of whoever has that name, unlike [`STRANGER`]: nobody was counted out.
 pub(in crate::driver) const NAME: &str = "name";
+/// The field of a refusal over the sites that two peers stand at.
+pub(in crate::driver) const SITE: &str = "site";
 
 /// See the module's documentation.
 #[derive(Debug)]
 pub(in crate::driver) struct Roster {
     me: PeerName,
     kind: PeerKind,
+    site: Option<Site>,
     configured: BTreeMap<PeerName, String>,
     known: RwLock<Known>,
     /// Counts changes.
@@ -51,6 +54,8 @@ struct Known {
     /// The places where members were met: the hosts of addresses that have names, and of those that
     /// dial from elsewhere.
     met: BTreeMap<PeerName, String>,
+    /// Peers of the other site that were linked.
+    across: BTreeSet<PeerName>,
 }
 
 impl Known {
@@ -76,10 +81,11 @@ impl Roster {
     ) -> Self {
         let me = peer.name.clone();
         let kind = peer.kind;
+        let site = peer.site.clone();
         let known = RwLock::default();
         let changes = AtomicU64::new(0);
         let version = watch::Sender::new(0);
-        Self { me, kind, configured, known, changes, version }
+        Self { me, kind, site, configured, known, changes, version }
     }
 
     /// Sees changes from now on, and the present as one.
@@ -208,6 +214,10 @@ impl Roster {
         if !known.has_state() {
             names.extend(self.configured.keys().chain(known.introduced.keys()).cloned());
         }
+        if self.site.is_some() {
+            let listed = known.membership.standby().iter().map(|member| &member.name);
+            names.extend(listed.chain(known.introduced.keys()).cloned());
+        }
         names.remove(&self.me);
         names
     }
@@ -223,6 +233,7 @@ impl Roster {
         let candidates = [
             of(next.iter()),
             of(known.membership.voters.iter()),
+            of(known.membership.standby().iter()),
             self.configured.get(peer).cloned(),
             of(known.told.1.iter()),
             known.introduced.get(peer).cloned(),
@@ -274,7 +285,59 @@ impl Roster {
     /// found by them.
     pub(in crate::driver) fn compares_lists(&self, hello: &Hello) -> bool {
         let is_founder = self.kind == PeerKind::Member && !self.has_state();
-        is_founder && hello.kind == PeerKind::Member && !hello.has_state
+        let is_here = !self.is_across(hello);
+        is_founder && is_here && hello.kind == PeerKind::Member && !hello.has_state
+    }
+
+    /// Returns true if a peer says that it stands at the other site.
+    pub(in crate::driver) fn is_across(&self, hello: &Hello) -> bool {
+        self.site.as_ref().is_some_and(|site| site.other_name() == hello.site)
+    }
+
+    /// A peer of the other site is linked.
+    pub(in crate::driver) fn meet_across(&self, hello: &Hello) {
+        if self.is_across(hello) {
+            self.known.write().across.insert(hello.peer.clone());
+        }
+    }
+
+    /// Forgets all of the other site but those that are linked.
+    pub(in crate::driver) fn keep_across(&self, is_linked: impl Fn(&PeerName) -> bool) {
+        if !self.known.read().across.is_empty() {
+            self.known.write().across.retain(is_linked);
+        }
+    }
+
+    /// Returns true if a peer of the other site goes by this name.
+    pub(in crate::driver) fn stands_across(&self, peer: &PeerName) -> bool {
+        self.known.read().across.contains(peer)
+    }
+
+    /// The difference in the sites of two peers that keeps them apart, if there is one.
+    pub(in crate::driver) fn site_difference(&self, hello: &Hello) -> Option<Difference> {
+        if [self.kind, hello.kind].contains(&PeerKind::Client) {
+            return None;
+        }
+        let known = self.known.read();
+        let theirs = match hello.site.as_str() {
+            "" => "none",
+            site => site,
+        };
+        if let Some(sites) = &known.membership.site {
+            let is_member = known.membership.has(&hello.peer) && hello.site == sites.standby;
+            let is_one = sites.has(&hello.site) && !is_member;
+            let ours = format!("{} or {}", sites.active, sites.standby);
+            return (!is_one).then(|| Difference::new(SITE, ours, theirs));
+        }
+        let site = self.site.as_ref()?;
+        // A group of one site takes up what is set at its members, one after the other.
+        let is_here = hello.site.is_empty() || hello.site == site.name();
+        let is_across = self.is_across(hello) && !known.has_state();
+        let ours = match known.has_state() {
+            true => format!("{}, which is not told yet to be one of two", site.name()),
+            false => format!("{} or {}", site.name(), site.other_name()),
+        };
+        (!is_here && !is_across).then(|| Difference::new(SITE, ours, theirs))
     }
 
     /// A member by the settings whose name differs from this one in capitals only, as long as this
@@ -290,7 +353,8 @@ impl Roster {
     /// it over.
     pub(in crate::driver) fn is_overtaken_by(&self, own: &Standing, hello: &Hello) -> bool {
         let Hello { peer, id, kind, standing, .. } = hello;
-        let applicant = Applicant { peer, id: *id, kind: *kind, standing };
+        let site = &hello.site;
+        let applicant = Applicant { peer, id: *id, kind: *kind, standing, site };
         self.known.read().membership.is_overtaken_by(own, &applicant)
     }
 
@@ -303,8 +367,9 @@ impl Roster {
         let id = hello.id;
         let kind = hello.kind;
         let standing = &hello.standing;
-        if let Some(objection) = membership.objection(own, &Applicant { peer, id, kind, standing })
-        {
+        let site = &hello.site;
+        let applicant = Applicant { peer, id, kind, standing, site };
+        if let Some(objection) = membership.objection(own, &applicant) {
             return Some(objection_of(membership, objection, peer));
         }
         if let Some(alike) = self.alike(&known, peer) {
@@ -318,7 +383,7 @@ impl Roster {
                     || (!known.has_state() && self.configured.contains_key(peer));
                 if is_taken { refused("the name of a member") } else { None }
             }
-            _ if known.has_state() => None,
+            _ if known.has_state() || self.is_across(hello) => None,
             (PeerKind::Member, PeerKind::Member) if !hello.has_state => {
                 let is_listed = self.configured.contains_key(peer);
                 if is_listed { None } else { refused("not a member") }

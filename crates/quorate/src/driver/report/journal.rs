@@ -29,7 +29,7 @@ pub(in crate::driver) fn log(peer: &PeerName, group: &str, told: &Event) {
     let about = about(told);
     let ballot = ballot(told);
     let units = units(told);
-    let generation = ballot.map(|b| b.generation.0);
+    let generation = ballot.map(|b| b.generation.founding());
     let term = ballot.map(|b| b.term.0);
     let name = told.name();
     let sentence = sentence(told);

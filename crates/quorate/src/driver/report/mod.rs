@@ -8,6 +8,7 @@ pub(super) mod journal;
 pub(super) mod latency;
 pub(super) mod pacer;
 pub(super) mod peer_status;
+pub(super) mod site;
 pub(super) mod status;
 pub(super) mod tally;
 pub(super) mod turns;

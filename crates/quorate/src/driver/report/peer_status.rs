@@ -56,7 +56,8 @@ pub struct PeerStatus {
     pub protection: Option<Protection>,
     /// The certificate that it has shown, while it is connected by TLS.
     pub certificate: Option<Certificate>,
-    /// Its role, as far as it is known.
+    /// Its role, as far as it is known: of one that is not connected what it was, and of a member
+    /// that was never connected [`PeerRole::Joining`].
     pub role: PeerRole,
     /// Its kind: a member, a joiner or a client; `None` if it was never connected.
     pub kind: Option<PeerKind>,

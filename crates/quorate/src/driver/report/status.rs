@@ -14,6 +14,7 @@ use crate::driver::links::reach::{LinkError, LinkErrorReason};
 use crate::driver::links::refusals::Refusal;
 use crate::driver::report::fill::Fill;
 use crate::driver::report::peer_status::{ContactStatus, Link, PeerStatus, link_error};
+use crate::driver::report::site::{Seen, SiteStatus};
 use crate::driver::report::turns::Turns;
 use crate::driver::report::upkeep::{Lost, MonitorStatus};
 use crate::driver::shared::Shared;
@@ -120,6 +121,9 @@ pub struct Status {
     pub monitor: Option<MonitorStatus>,
     /// At a member that reaches no majority: whom there is to wait for, and what else would help.
     pub lost: Option<Lost>,
+    /// The sites, at a peer that stands at one ([`PeerBuilder::site`](crate::PeerBuilder::site)).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub site: Option<SiteStatus>,
     /// Connections that came in, and what guests hold.
     pub connections: Connections,
     /// The longest turns of the event loop.
@@ -255,6 +259,21 @@ impl Status {
         peers.extend(unmet.map(|member| PeerStatus::of_unmet(shared, &member.name)));
         peers.sort_by(|one, other| one.name.cmp(&other.name));
         let silence = machine.primary_silence;
+        let is_led = silence.is_some_and(|silence| silence < shared.group.failure_timeout);
+        let site = machine.site.as_ref().map(|view| {
+            let seen = Seen {
+                is_blank: machine.position.is_blank(),
+                is_whole: machine.members.iter().all(|member| member.is_counted),
+                is_copying: machine.catching_up.is_some(),
+                lag: machine.lag,
+                is_led,
+                is_across: machine
+                    .primary
+                    .as_ref()
+                    .is_some_and(|primary| shared.roster.stands_across(primary)),
+            };
+            SiteStatus::new(view, &peers, &seen, silence.map(millis))
+        });
         let is_counted = machine.is_counted;
         if is_counted && machine.is_current {
             shared.has_counted.store(true, Ordering::Relaxed);
@@ -274,9 +293,7 @@ impl Status {
             generation: machine.ballot.generation,
             term: machine.ballot.term,
             // One that has been silent for so long is not there, whoever is yet to agree.
-            primary: machine
-                .primary
-                .filter(|_| silence.is_some_and(|silence| silence < shared.group.failure_timeout)),
+            primary: machine.primary.filter(|_| is_led),
             quorum: machine.quorum,
             storage: shared.group.storage,
             storage_state: StorageState::of(shared),
@@ -303,6 +320,7 @@ impl Status {
             waits_for: machine.missing,
             spare: machine.spare,
             monitor: machine.monitor.map(|status| MonitorStatus::new(status, machine.spare)),
+            site,
             lost: machine.lost.map(Lost::from),
             connections: Connections::of(shared),
             turns: shared.turns.turns(shared.clock.time()),

@@ -48,6 +48,8 @@ pub(in crate::protocol) struct Canvass {
     /// For a new generation: members that are gone for good, as an operator says. All others are
     /// needed then.
     gone: BTreeSet<PeerName>,
+    /// For a promotion: the site that is to decide.
+    site: String,
 }
 
 impl Canvass {
@@ -62,7 +64,14 @@ impl Canvass {
             awaited: BTreeSet::new(),
             welcome: BTreeSet::new(),
             gone: BTreeSet::new(),
+            site: String::new(),
         }
+    }
+
+    /// Is held among the peers of a site, which is to decide.
+    pub(in crate::protocol) fn hold_at(&mut self, site: &str, names: BTreeSet<PeerName>) {
+        site.clone_into(&mut self.site);
+        self.names = names;
     }
 
     /// Waits for a word of `awaited`, and of `welcome` no longer than the round takes.
@@ -160,6 +169,32 @@ impl Canvass {
             Campaign::Ordinary => self.has_majority(own),
             Campaign::NewGeneration if bug::is(Bug::BlankFoundsAlone) => true,
             Campaign::NewGeneration => self.has_pledges(now),
+            Campaign::Promotion if self.call.is_forced => self.has_pledges(now),
+            Campaign::Promotion if bug::is(Bug::PromotionByNamesUnforced) => self.has_pledges(now),
+            Campaign::Promotion => self.has_site(own),
+        }
+    }
+
+    /// Returns true if the votes suffice for a promotion that loses nothing: of those that are
+    /// listed of the site most have voted, by what they hold. Where that site was the one to give
+    /// up deciding, most of the other one have as well: they hold its licence.
+    fn has_site(&self, own: &Membership) -> bool {
+        let newest = self.newest_membership(own);
+        let Some(site) = &newest.site else { return false };
+        let has_voted =
+            |name: &PeerName, id: MemberId| self.votes.get(name).is_some_and(|vote| vote.id == id);
+        let listed = newest
+            .standby()
+            .iter()
+            .filter(|member| member.id.is_some_and(|id| has_voted(&member.name, id)));
+        let has_standby = listed.count() > newest.standby().len() / 2;
+        match site.active == self.site {
+            false => has_standby,
+            true => {
+                let is_alone = newest.standby().is_empty() || !site.is_sealed();
+                let has_agreed = has_standby || is_alone;
+                newest.has_majority(has_voted) && (has_agreed || bug::is(Bug::SealTakenBack))
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 //! the freshest state among its voters before it does anything. Every change that a majority
 //! holds is in the state of at least one voter of any majority.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::base::bug::{self, Bug};
@@ -41,6 +42,7 @@ impl Machine {
         let ballot = match campaign {
             Campaign::Ordinary => self.next_ballot(),
             Campaign::NewGeneration => self.new_generation(),
+            Campaign::Promotion => self.promotion_ballot(),
         };
         match ballot {
             Some(ballot) => self.open_round(Call::new(campaign, ballot), false),
@@ -81,7 +83,19 @@ impl Machine {
         call.is_forced = is_told && campaign == Campaign::NewGeneration;
         self.note_forced_round(is_binding);
         let names = self.names().into_iter().cloned().collect();
+        if let Some(promotion) = &self.promotion {
+            call.is_forced = promotion.is_forced();
+        }
         let mut canvass = Canvass::new(call, deadline, names);
+        if let Some(site) = &self.config.site
+            && campaign == Campaign::Promotion
+        {
+            canvass.hold_at(site.name(), self.site_names());
+            let gone = self.promotion.as_ref().map(|promotion| promotion.gone().clone());
+            canvass.do_without(&gone.unwrap_or_default());
+            canvass.wait_for(self.fresher_at_site(), BTreeSet::new());
+            self.note_promotion_round(is_binding, ballot);
+        }
         if let Some(force) = self.force.as_ref().filter(|_| campaign == Campaign::NewGeneration) {
             canvass.do_without(force.gone());
             if bug::is(Bug::ForceWithUnaccounted) {
@@ -93,7 +107,11 @@ impl Machine {
         }
         canvass.take(&self.config.name, Grant::Vote, self.own_vote());
         let request = canvass.request(self.store.position());
-        for to in self.linked_voters() {
+        let asked = match campaign {
+            Campaign::Promotion => self.linked_promoters(),
+            Campaign::Ordinary | Campaign::NewGeneration => self.linked_voters(),
+        };
+        for to in asked {
             if is_binding {
                 self.send_bound(&to, Message::Vote(request.clone()));
             } else {
@@ -170,9 +188,13 @@ impl Machine {
     /// A vote that does not last is none. But a state that this peer still holds is as good as any:
     /// nothing is acknowledged any more that would change it.
     fn grant(&self, from: &PeerStart, request: &VoteRequest) -> (Grant, String) {
-        let is_pledge = request.campaign == Campaign::NewGeneration;
+        let is_pledge = request.campaign != Campaign::Ordinary;
         let me = &self.config.name;
-        let (grant, why) = if let Some(why) = self.why_no_vote(from, request) {
+        let refusal = match request.campaign {
+            Campaign::Promotion => self.why_not_promoted(from, request),
+            Campaign::Ordinary | Campaign::NewGeneration => self.why_no_vote(from, request),
+        };
+        let (grant, why) = if let Some(why) = refusal {
             (Grant::Nothing, why)
         } else if !self.has_failed() {
             (Grant::Vote, String::new())
@@ -181,7 +203,8 @@ impl Machine {
         } else {
             (Grant::Nothing, String::new())
         };
-        (grant, if request.gone.is_empty() { String::new() } else { why })
+        let is_told = !request.gone.is_empty() || request.campaign == Campaign::Promotion;
+        (grant, if is_told { why } else { String::new() })
     }
 
     /// Returns why this peer would not give `from` its vote, if it had one that lasts: in words
@@ -191,7 +214,7 @@ impl Machine {
         if !self.believes(&from.name, request.ballot) {
             return Some(format!("{me} does not know it as a member"));
         }
-        if self.has_no_vote_for(from, request.position) {
+        if self.has_no_vote_for(from, request) {
             return Some(format!("{me} has no part in elections, or was counted out"));
         }
         if self.has_voted_past(from, request) {
@@ -210,6 +233,7 @@ impl Machine {
             Campaign::Ordinary => !self.is_behind_elsewhere(&from.name, request.position),
             Campaign::NewGeneration if request.gone.is_empty() => self.would_pledge(from, request),
             Campaign::NewGeneration => return self.why_not_forced(from, request),
+            Campaign::Promotion => return self.why_not_promoted(from, request),
         };
         (!would_vote).then(String::new)
     }
@@ -226,13 +250,19 @@ impl Machine {
     /// Returns true if one of the two has no part in elections: a client, or a member that was
     /// counted out and a majority knows. Of a newer generation than this peer's either may be a
     /// member.
-    fn has_no_vote_for(&self, from: &PeerStart, position: Position) -> bool {
+    fn has_no_vote_for(&self, from: &PeerStart, request: &VoteRequest) -> bool {
+        let position = request.position;
         let kind = self.remotes.get(&from.name).and_then(Remote::kind);
         let is_client = [kind, Some(self.config.kind)].contains(&Some(PeerKind::Client));
         let is_gone = |id| self.meta.membership.has_removed(&from.name, id);
         let is_out = self.is_removed() || self.id_of(from).is_some_and(is_gone);
         let is_disowned = self.is_disowned_in(position.ballot.generation);
-        is_client || is_disowned || (is_out && !self.is_of_newer_generation(position))
+        // Who hears a site that decides elects nobody of its own past it.
+        let is_led = !self.meta.membership.is_sealed() && !self.primary_is_absent();
+        let is_own = self.is_of_own_later_epoch(request.ballot) && !is_led;
+        let follows = self.is_passive() && !is_own;
+        let is_passive = follows || self.comes_from_across(from);
+        is_client || is_passive || is_disowned || (is_out && !self.is_of_newer_generation(position))
     }
 
     /// Returns true if a state is of a newer generation than this peer's, which says who the
@@ -281,6 +311,7 @@ impl Machine {
         self.learn_ballot(from, reply.known);
         self.note_told(from, &reply.membership);
         self.note_refusal(from, &reply);
+        self.note_promotion_refused(from, &reply);
         let Some(id) = self.id_of(from) else { return };
         let Role::PreCandidate(canvass) = &mut self.role else { return };
         let is_asked = canvass.call().ballot == reply.ballot;
@@ -324,6 +355,7 @@ impl Machine {
         self.learn_ballot(from, reply.known);
         self.note_told(from, &reply.membership);
         self.note_refusal(from, &reply);
+        self.note_promotion_refused(from, &reply);
         if bug::is(Bug::FreshnessAtPreVote) {
             let brief = self.remotes.get(&from.name).and_then(Remote::brief);
             reply.position = brief.map_or(reply.position, |brief| brief.position);
@@ -387,6 +419,7 @@ impl Machine {
         };
         let call = canvass.call();
         self.gone.clone_from(canvass.gone());
+        self.is_forced_win = call.is_forced;
         if self.has_lost_a_member(call.campaign) || self.has_found_a_gone_one() {
             return self.give_up_campaign();
         }

@@ -53,8 +53,7 @@ impl Machine {
             let is_same = forced.gone.iter().eq(gone.iter());
             is_same && Some(forced.group_id) == self.meta.group_id
         })?;
-        let is_established = matches!(&self.role, Role::Primary(reign) if reign.is_established());
-        is_established.then(|| forced.clone())
+        self.is_established().then(|| forced.clone())
     }
 
     /// The reason why this peer may not be forced without `gone`, if there is one.
@@ -70,7 +69,7 @@ impl Machine {
         if self.has_failed() {
             return Some(ForceError::StorageFailed);
         }
-        if !names.contains(me) || self.is_removed() || self.is_disowned() {
+        if !names.contains(me) || self.is_removed() || self.is_disowned() || self.is_passive() {
             return Some(ForceError::NotMember { peer: me.clone() });
         }
         let may_be_led = !self.primary_is_absent();
@@ -101,16 +100,22 @@ impl Machine {
         if gone.is_empty() {
             return Some(ForceError::HasQuorum { primary: None });
         }
-        let old = names.iter().find(|name| self.speaks_less_than(name, UPKEEP_VERSION));
-        old.map(|peer| ForceError::OldVersion { peer: peer.clone() })
+        if let Some(old) = names.iter().find(|name| self.speaks_less_than(name, UPKEEP_VERSION)) {
+            return Some(ForceError::OldVersion { peer: old.clone() });
+        }
+        let why = self.why_barred(self.freshest_in_reach())?;
+        Some(ForceError::Refused { peer: me.clone(), why })
     }
 
-    /// One of these members that is there, and who is connected with it: this peer, or one in
-    /// reach.
+    /// One of these members that is there, and who is in touch with it: this peer, or one in reach.
+    /// Who is refused for a setting that differs is there as well.
     fn seen(&self, gone: &BTreeSet<PeerName>) -> Option<(PeerName, PeerName)> {
         let me = &self.config.name;
-        let is_linked = |peer: &&PeerName| self.remotes.get(*peer).is_some_and(Remote::is_linked);
-        if let Some(peer) = gone.iter().find(is_linked) {
+        let is_there = |peer: &&PeerName| {
+            let remote = self.remotes.get(*peer);
+            remote.is_some_and(|remote| remote.is_linked() || self.has_met(remote))
+        };
+        if let Some(peer) = gone.iter().find(is_there) {
             return Some((peer.clone(), me.clone()));
         }
         let reached = self.fellows().filter(|(_, remote)| self.is_reachable(remote));
@@ -121,11 +126,42 @@ impl Machine {
         })
     }
 
-    /// Returns true if one of those that this peer is being forced without has come back: it is not
-    /// forced then.
+    /// Returns true if a member was there within the failure timeout, although no link came of it.
+    fn has_met(&self, remote: &Remote) -> bool {
+        let is_lately = |met| self.now.time.since(met) < self.group.failure_timeout;
+        remote.met().is_some_and(is_lately) && !bug::is(Bug::ForcePastRefused)
+    }
+
+    /// Why nobody is forced past what this peer has met, if it has.
+    fn why_barred(&self, position: Position) -> Option<String> {
+        let me = &self.config.name;
+        let is_barred = self.is_barred(position) && !bug::is(Bug::ForcePastHolder);
+        is_barred.then(|| {
+            format!(
+                "{me} has met a peer that holds a later state, and one of the two refuses the \
+                 other (refusals in the status): if for a setting, set it alike; if {me} is no \
+                 member there any more, the group has gone on without it, so let it join anew. \
+                 What that peer holds is lost if {me} is forced, which is possible a failure \
+                 timeout after they last met"
+            )
+        })
+    }
+
+    /// Returns true if one of those that this peer is being forced without has come back, or one
+    /// that holds more than it is to begin from: it is not forced then.
     pub(in crate::protocol) fn has_found_a_gone_one(&mut self) -> bool {
-        let Some((peer, seen_by)) = self.seen(&self.gone) else { return false };
-        self.fail_force(ForceError::Alive { peer, seen_by });
+        if self.gone.is_empty() {
+            return false;
+        }
+        let me = self.config.name.clone();
+        let alive = self.seen(&self.gone);
+        let alive = alive.map(|(peer, seen_by)| ForceError::Alive { peer, seen_by });
+        let barred = || {
+            let why = self.why_barred(self.freshest_in_reach())?;
+            Some(ForceError::Refused { peer: me, why })
+        };
+        let Some(error) = alive.or_else(barred) else { return false };
+        self.fail_force(error);
         true
     }
 
@@ -141,7 +177,7 @@ impl Machine {
             return Some(format!("{me} is named as gone, and is here"));
         }
         if let Some((peer, seen_by)) = self.seen(&gone) {
-            return Some(format!("{seen_by} is connected with {peer}, which is named as gone"));
+            return Some(format!("{seen_by} is in touch with {peer}, which is named as gone"));
         }
         let brief = self.remotes.get(&from.name).and_then(Remote::brief);
         let listed = brief.map(|brief| &brief.members[..]).unwrap_or_default();
@@ -154,6 +190,10 @@ impl Machine {
         }
         if self.can_elect() {
             return Some(format!("{me} reaches a majority"));
+        }
+        // What this peer holds itself comes with its vote.
+        if let Some(why) = self.why_barred(request.position.max(self.store.position())) {
+            return Some(why);
         }
         let may_be_bound = self.may_have_promised(request.position);
         may_be_bound

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
-use crate::base::id::{Ballot, GroupTime, Member, PeerName, PeerStart, Position, Sequence, Term};
+use crate::base::id::{
+    Ballot, GroupTime, PeerKind, PeerName, PeerStart, Position, Sequence, Term, Time,
+};
 use crate::protocol::deadlines::Timer;
 use crate::protocol::group::remote::Remote;
 use crate::protocol::machine::Machine;
@@ -29,7 +31,9 @@ impl Machine {
         // A data holder that can be promoted stands itself; a blank peer waits for it.
         let defers = !bug::is(Bug::BlankIgnoresSurvivor)
             && !self.has_data()
-            && reached.iter().any(|(_, brief)| brief.has_data() && self.may_stand_anew(brief));
+            && reached
+                .iter()
+                .any(|(_, brief)| brief.has_data() && may_stand_anew(&self.names(), brief));
         // So does everyone while some reachable member has a primary, which will come for us, or
         // can help to elect one.
         let is_led = reached.iter().any(|(_, brief)| brief.is_led());
@@ -38,11 +42,11 @@ impl Machine {
         }
         let is_majority = reached.len() + 1 > size / 2 || bug::is(Bug::BlankFoundsAlone);
         let is_ordinary = self.can_elect();
-        let is_barred = self.is_barred(self.store.position()) && !self.watch.found_now;
-        if is_barred {
-            let until = self.watch.met.until;
+        let barred = self.barred_until(self.store.position()).filter(|_| !self.watch.found_now);
+        if let Some(until) = barred {
             self.wake_by(Timer::Founding, until);
         }
+        let is_barred = barred.is_some();
         if !is_majority || is_led || is_ordinary || is_barred {
             self.watch.missing.clear();
             self.watch.campaign_at = None;
@@ -128,12 +132,27 @@ impl Machine {
         if self.priority() > 0 && self.store.position() > position && self.reaches_enough() {
             return false;
         }
-        let reached = self.fellows().filter(|(_, r)| self.is_reachable(r));
+        let brief = self.remotes.get(&from.name).and_then(Remote::brief);
+        let listed = brief.map(|brief| brief.members.iter().collect()).unwrap_or_default();
+        // Whoever knows no members listens to all that may be some, and goes by the candidate's
+        // list.
+        let (others, names): (Vec<_>, BTreeSet<&PeerName>) = match self.has_list() {
+            true => (self.fellows().collect(), self.names()),
+            false => (self.possible_members().collect(), listed),
+        };
+        let reached = others.into_iter().filter(|(_, remote)| self.is_reachable(remote));
         !reached.filter_map(|(name, r)| Some((name, r.brief()?))).any(|(name, brief)| {
-            let is_waited_for = self.hears_of(&from.name, name) && !self.may_stand_anew(brief);
+            let is_waited_for = self.hears_of(&from.name, name) && !may_stand_anew(&names, brief);
             let is_fresher = brief.priority > 0 && brief.position > position && !is_waited_for;
             brief.is_led() || is_fresher
         })
+    }
+
+    /// All others that are no clients.
+    pub(in crate::protocol) fn possible_members(
+        &self,
+    ) -> impl Iterator<Item = (&PeerName, &Remote)> {
+        self.remotes.iter().filter(|(_, remote)| remote.kind() != Some(PeerKind::Client))
     }
 
     /// Returns true if this peer reaches so many of the names that a new generation could begin
@@ -143,19 +162,17 @@ impl Machine {
         reached + 1 > self.names().len() / 2
     }
 
-    /// Returns true if another member could stand for a new generation: it may be promoted, and
-    /// reaches most of the names. In a star only the hub does.
-    fn may_stand_anew(&self, brief: &Brief) -> bool {
-        let names = self.names();
-        let reached = brief.reaches.iter().filter(|name| names.contains(name)).count();
-        let reaches_enough = reached + 1 > names.len() / 2 || bug::is(Bug::HubDefers);
-        brief.priority > 0 && reaches_enough
-    }
-
     /// Returns true if a peer says that it reaches another.
     pub(in crate::protocol) fn hears_of(&self, peer: &PeerName, other: &PeerName) -> bool {
         let brief = self.remotes.get(peer).and_then(Remote::brief);
         peer == other || brief.is_some_and(|brief| brief.reaches.contains(other))
+    }
+
+    /// The latest state that this peer or one in reach holds.
+    pub(in crate::protocol) fn freshest_in_reach(&self) -> Position {
+        let reached = self.fellows().filter(|(_, remote)| self.is_reachable(remote));
+        let positions = reached.filter_map(|(_, remote)| Some(remote.brief()?.position));
+        positions.fold(self.store.position(), Position::max)
     }
 
     /// Members in reach that hold a later state than this peer: as a candidate it waits for their
@@ -182,19 +199,20 @@ impl Machine {
     /// on from an older state than it holds.
     pub(in crate::protocol) fn on_holder_met(&mut self, position: Option<Position>) {
         let now = self.now.time;
-        let met = &mut self.watch.met;
-        let last = if now < met.until { met.position } else { Position::BLANK };
-        met.position = last.max(position.unwrap_or_default());
-        met.until = now.after(self.group.failure_timeout);
+        let until = now.after(self.group.failure_timeout);
+        self.watch.met.note(position.unwrap_or_default(), now, until);
         self.wake_soon();
     }
 
-    /// Returns true if a member that holds data was met lately which a founding from `position`
-    /// would pass over. What it holds may be unknown: it is more than nothing.
-    fn is_barred(&self, position: Position) -> bool {
-        let met = &self.watch.met;
-        let is_passed_over = position.is_blank() || met.position > position;
-        self.now.time < met.until && is_passed_over && !bug::is(Bug::RefusedHolderIgnored)
+    /// Returns true if a peer that holds data was met lately which a founding from `position` would
+    /// pass over.
+    pub(in crate::protocol) fn is_barred(&self, position: Position) -> bool {
+        self.barred_until(position).is_some()
+    }
+
+    fn barred_until(&self, position: Position) -> Option<Time> {
+        let until = self.watch.met.bars_until(position, self.now.time);
+        until.filter(|_| !bug::is(Bug::RefusedHolderIgnored))
     }
 
     /// Returns true if this peer, or a candidate, reaches a majority of the names that this one
@@ -253,16 +271,11 @@ impl Machine {
         let mut voters = Vec::new();
         let names = self.names().into_iter();
         for name in names.filter(|name| !self.gone.contains(*name)) {
-            let (id, address) = if *name == self.config.name {
-                (Some(self.id), self.config.address.clone())
-            } else {
-                let end = self.remotes.get(name).and_then(|r| r.last().zip(r.linked()));
-                end.map_or_else(Default::default, |(end, _)| (Some(end.id), end.address.clone()))
-            };
-            if id.is_none() {
+            let member = self.met_member(name);
+            if member.id.is_none() {
                 unreached.push(name.clone());
             }
-            voters.push(Member { name: name.clone(), id, address });
+            voters.push(member);
         }
         voters.sort();
         let stamp = Position { ballot: self.ballot, sequence: first };
@@ -274,6 +287,13 @@ impl Machine {
         let group_id = self.random_group_id();
         self.meta.group_id = Some(group_id);
         self.meta.membership = self.meta.membership.founded_anew(stamp, voters);
+        if was_blank {
+            let mut sites = self.first_sites();
+            if let Some(sites) = &mut sites {
+                sites.note_generation(stamp.ballot.generation);
+            }
+            self.meta.membership.site = sites.map(Box::new);
+        }
         self.store.set_meta(self.meta.clone());
         self.meta_version += 1;
         self.follow_names();
@@ -289,6 +309,14 @@ impl Machine {
             self.note_forced(group_id, position, as_of);
         }
     }
+}
+
+/// Returns true if another member could stand for a new generation: it may be promoted, and reaches
+/// most of the names. In a star only the hub does.
+fn may_stand_anew(names: &BTreeSet<&PeerName>, brief: &Brief) -> bool {
+    let reached = brief.reaches.iter().filter(|name| names.contains(name)).count();
+    let reaches_enough = reached + 1 > names.len() / 2 || bug::is(Bug::HubDefers);
+    brief.priority > 0 && reaches_enough
 }
 
 impl Brief {

@@ -16,6 +16,9 @@ use crate::state::Membership;
 impl Machine {
     /// A peer without a primary: suspects, agrees, and stands when it is its turn.
     pub(in crate::protocol) fn follower_tick(&mut self) {
+        if self.promotion.is_some() {
+            return self.stand_by_promotion();
+        }
         if !self.primary_is_absent() {
             self.watch.is_suspecting = false;
             self.watch.has_agreed = false;
@@ -76,11 +79,12 @@ impl Machine {
     fn may_stand(&self) -> bool {
         let membership = &self.meta.membership;
         match self.config.kind {
-            _ if self.is_disowned() => false,
+            // What was promoted and has not begun goes on by another promotion.
+            _ if self.is_disowned() || self.is_passive() || self.is_raised() => false,
             PeerKind::Client => false,
             // Whoever asks to be let in founds nothing.
             PeerKind::Joiner if membership.voters.is_empty() => false,
-            _ if membership.voters.is_empty() => true,
+            _ if membership.voters.is_empty() => self.may_stand_blank(),
             _ => membership.has(&self.config.name) && !self.is_removed(),
         }
     }

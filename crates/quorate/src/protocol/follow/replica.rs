@@ -31,6 +31,10 @@ impl Machine {
         if self.is_disowned_in(ballot.generation) || !self.may_lead(from, ballot) {
             return false;
         }
+        // Whoever stands for its site follows the other one no more, unless that comes to nothing.
+        if self.promotion.is_some() && !self.is_own_epoch(ballot.generation.site_epoch()) {
+            return false;
+        }
         if self.config.kind == PeerKind::Client && self.primary_is_absent() {
             // A client has taken part in nothing: a ballot that came to nothing does not bind it.
             if ballot < self.ballot {
@@ -73,10 +77,17 @@ impl Machine {
         group_id: Option<GroupId>,
         is_established: bool,
     ) -> bool {
+        if !self.has_data() && self.comes_from_across(from) {
+            // Of a founding that comes to nothing it would keep what nobody holds any more.
+            return is_established || bug::is(Bug::StandbyTakesUnborn);
+        }
         let has_voted = ballot == self.ballot && self.voted_for.as_ref() == Some(&from.name);
         let is_same_group = self.meta.group_id == group_id;
         if !self.has_data() || has_voted || is_same_group || self.is_unborn() {
             return true;
+        }
+        if self.is_passive() {
+            return self.may_follow_anew(from, group_id, is_established);
         }
         // A majority of the names stands behind that one, so nobody is left to elect one here.
         let is_alone =
@@ -89,7 +100,11 @@ impl Machine {
         false
     }
 
-    fn refuse_group(&mut self, from: &PeerStart, group_id: Option<GroupId>) {
+    pub(in crate::protocol) fn refuse_group(
+        &mut self,
+        from: &PeerStart,
+        group_id: Option<GroupId>,
+    ) {
         let Some(ours) = self.meta.group_id else {
             return;
         };
@@ -115,10 +130,20 @@ impl Machine {
             is_kept_up_with: false,
         });
         self.calm();
-        let PeerStart { name: peer, incarnation } = start;
-        self.event(Event::PrimaryChanged { primary: Some(peer.clone()), ballot });
-        self.set_route(Route::There { peer, incarnation, ballot });
+        self.event(Event::PrimaryChanged { primary: Some(start.name), ballot });
+        self.route_to_leader();
         self.wake_soon();
+    }
+
+    /// Decisions are made at the primary that this peer follows, if it follows one that it hears.
+    pub(in crate::protocol) fn route_to_leader(&mut self) {
+        let leader = self.leader.as_ref().filter(|_| !self.watch.is_suspecting);
+        let Some(PeerStart { name: peer, incarnation }) = leader.map(|leader| leader.start.clone())
+        else {
+            return;
+        };
+        let ballot = self.ballot;
+        self.set_route(Route::There { peer, incarnation, ballot });
     }
 
     /// There is a primary: nothing is suspected and nobody stands.
@@ -188,6 +213,9 @@ impl Machine {
     ) {
         if !self.accept(from, ballot, group_id, is_established) || self.has_failed() {
             return;
+        }
+        if is_established {
+            self.site_epoch = self.site_epoch.max(ballot.generation.site_epoch());
         }
         if !self.is_asked_too_early(from, group_id) {
             self.tell_position(from, group_id);
@@ -373,17 +401,18 @@ impl Machine {
             // A batch of an earlier transfer, overtaken on its way.
             return self.store.discard(loaded);
         }
-        let given_up = self.units_given_up(base, held);
+        let common = end.meta.as_ref().and_then(|meta| {
+            let ours = History::new(&self.meta.history, held);
+            History::new(&meta.history, end.position).common_position(&ours)
+        });
+        let given_up = self.units_given_up(base.or(common), held);
         if self.has_failed() {
             return self.store.discard(loaded);
         }
         let position = end.position;
         let has_meta = end.meta.is_some();
         let is_other_group = end.meta.as_ref().is_some_and(|m| m.group_id != self.meta.group_id);
-        let is_kept = end.meta.as_ref().is_some_and(|meta| {
-            let ours = History::new(&self.meta.history, held);
-            History::new(&meta.history, end.position).common_position(&ours) == Some(held)
-        });
+        let is_kept = common == Some(held);
         let is_dropped = base.is_none() && is_other_group && !is_kept && !held.is_blank();
         let dropped = is_dropped.then(|| self.store.cells() as u64);
         let mut from_held = self.receiver.base(base, held);
@@ -447,7 +476,8 @@ impl Machine {
     }
 
     /// The units lost by this batch of those that this peer decided as primary, its own tail or one
-    /// that another primary had adopted from it.
+    /// that another primary had adopted from it. `base` is the last position that is kept, if it is
+    /// known.
     fn units_given_up(&self, base: Option<Position>, held: Position) -> Option<(u64, bool)> {
         if self.last_reign.is_none() || base == Some(held) {
             return None;
@@ -456,7 +486,7 @@ impl Machine {
         let exact = at.and_then(|at| self.store.give_up_units(at.sequence));
         let (units, is_exact) = match exact {
             Some(units) => (units, true),
-            None => (self.store.unreplicated_units(), false),
+            None => (self.store.units_in_doubt(), false),
         };
         (units > 0).then_some((units, is_exact))
     }

@@ -86,6 +86,10 @@ impl Machine {
         match end.kind {
             PeerKind::Client => false,
             _ if membership.has(name) => true,
+            // What has not begun for sure is not followed from there.
+            _ if self.is_of_standby(remote) => {
+                self.is_established() || bug::is(Bug::StandbyTakesUnborn)
+            }
             _ if membership.has_removed(name, id) => {
                 let is_due = self.is_change_committed() || bug::is(Bug::RemovalToldEarly);
                 !remote.knows_removal() && is_due
@@ -150,6 +154,11 @@ impl Machine {
         self.replicate();
     }
 
+    /// Returns true if this peer is the primary of a reign that has begun for sure.
+    pub(in crate::protocol) fn is_established(&self) -> bool {
+        matches!(&self.role, Role::Primary(reign) if reign.is_established())
+    }
+
     /// Returns true if the last change of the membership, or its beginning, is committed.
     pub(in crate::protocol) fn is_change_committed(&self) -> bool {
         let Role::Primary(reign) = &self.role else { return false };
@@ -167,6 +176,9 @@ impl Machine {
         if bug::is(Bug::ChangeBeforeCommitted) {
             return reign.is_established();
         }
+        if reign.demotion().is_some() {
+            return false;
+        }
         let has_promises = reign.is_promised_since_change() || bug::is(Bug::ChangeWithoutPromises);
         has_promises && self.all_linked_hold(self.stamp_of(&self.meta.membership))
     }
@@ -175,7 +187,8 @@ impl Machine {
     fn next_change(&mut self, stamp: Position) -> Option<Membership> {
         let membership = &self.meta.membership;
         let me = &self.config.name;
-        let may_change = self.old_speaker().is_none();
+        // A site that has given up deciding counts in who has restarted, and changes no more.
+        let may_change = self.old_speaker().is_none() && !membership.is_sealed();
         if membership.has(me) && !membership.counts(me, self.id) {
             // Elected by members that knew better than this peer's own state.
             return self.begun(membership.replacing(me, self.id, stamp)?);
@@ -188,10 +201,13 @@ impl Machine {
         if let Some(joint) = self.next_learner(stamp) {
             return self.begun(joint);
         }
+        if let Some(listed) = self.next_standby(stamp) {
+            return Some(listed);
+        }
         if let Some(moved) = self.next_address(stamp).filter(|_| may_change) {
             return Some(moved);
         }
-        let (stale, joint) = self.next_surplus(stamp)?;
+        let (stale, joint) = self.next_surplus(stamp).filter(|_| may_change)?;
         let silent_ms = millis(stale.silence);
         self.event(Event::MemberForgotten { peer: stale.peer, silent_ms });
         self.begun(joint)
@@ -240,10 +256,12 @@ impl Machine {
             }
             match end.kind {
                 PeerKind::Client => None,
+                _ if self.is_of_standby(remote) => None,
                 _ if membership.has(name) => membership.replacing(name, id, stamp),
                 PeerKind::Member => None,
+                PeerKind::Joiner if !self.is_of_active(remote) => None,
                 PeerKind::Joiner if self.old_speaker().is_some() => None,
-                PeerKind::Joiner if self.is_beyond_size() => None,
+                PeerKind::Joiner if self.is_beyond_size() || membership.is_sealed() => None,
                 PeerKind::Joiner => {
                     let name = name.clone();
                     let address = end.address.clone();
@@ -318,11 +336,29 @@ impl Machine {
         if self.is_removed() && !before.has_removed(&self.config.name, self.id) {
             self.tell_removed();
         }
+        let active = |list: &Membership| list.site.as_ref().map(|site| site.active.clone());
+        let has_changed = active(before) != active(&self.meta.membership);
+        if has_changed {
+            self.tell_sites();
+        }
+        if !before.is_sealed() && self.meta.membership.is_sealed() && !self.is_primary() {
+            // The other site may be about to take over.
+            self.hold_callers();
+        }
+        if before.is_sealed() && !self.meta.membership.is_sealed() {
+            // No majority had held the seal.
+            self.route_to_leader();
+        }
         if before.upkeep != self.meta.membership.upkeep {
             self.tell_upkeep();
         }
         let after = &self.meta.membership;
-        if after.next.is_some() || before.voters.is_empty() || after.voters.is_empty() {
+        let is_other_site = has_changed && before.site.is_some();
+        if is_other_site
+            || after.next.is_some()
+            || before.voters.is_empty()
+            || after.voters.is_empty()
+        {
             return;
         }
         let names = |list: &[Member]| -> BTreeSet<PeerName> {

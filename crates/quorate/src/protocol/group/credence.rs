@@ -47,7 +47,8 @@ impl Machine {
         if remote.kind() == Some(PeerKind::Client) {
             return Credence::Stranger;
         }
-        if self.names().contains(name) {
+        // Whoever follows another site takes its word for who its members are.
+        if self.names().contains(name) || self.looks_across(remote) || self.is_sibling(name) {
             return Credence::Known;
         }
         // A newer generation has passed this peer over, and those whom its list counts with it.
@@ -92,7 +93,7 @@ impl Machine {
     /// Returns true if this peer knows who the members are, of its own state or of its settings.
     /// Whoever asks to join, and holds nothing, does not; nor does a client, which holds nothing
     /// ever.
-    fn has_list(&self) -> bool {
+    pub(in crate::protocol) fn has_list(&self) -> bool {
         self.config.kind == PeerKind::Member || self.has_data()
     }
 
@@ -132,7 +133,11 @@ impl Machine {
                 }
                 was_member
             }
-            Credence::Unvouched => self.was_member(leader) || self.is_led_by(leader, ballot),
+            Credence::Unvouched => {
+                self.was_member(leader)
+                    || self.is_led_by(leader, ballot)
+                    || (self.has_voted_for(leader, ballot) && !self.meets_a_group_without(leader))
+            }
             Credence::Stranger => false,
         }
     }
@@ -156,6 +161,21 @@ impl Machine {
         let id = self.id_of(start);
         let removed = &self.meta.membership.removed;
         id.is_some() && removed.iter().any(|member| member.name == start.name && member.id == id)
+    }
+
+    /// Returns true if this peer has given its vote for this reign: it has a part in it.
+    fn has_voted_for(&self, leader: &PeerStart, ballot: Ballot) -> bool {
+        let has_voted = self.voted_for.as_ref() == Some(&leader.name);
+        ballot == self.ballot && has_voted && !bug::is(Bug::JoinerLeavesItsVote)
+    }
+
+    /// Returns true if somebody in reach has a primary, and it is another than this one.
+    fn meets_a_group_without(&self, leader: &PeerStart) -> bool {
+        let others = self
+            .possible_members()
+            .filter(|(name, remote)| **name != leader.name && self.is_reachable(remote));
+        let mut briefs = others.filter_map(|(_, remote)| remote.brief());
+        briefs.any(|brief| brief.is_led() && brief.primary.as_ref() != Some(leader))
     }
 
     /// Returns true if most members of a group, as its primary lists them, say that they follow it:
@@ -191,7 +211,7 @@ impl Machine {
         let latest = Generation::founded_at(ahead).max(own.generation.founding());
         ballot.term.0 <= own.term.0 + MAX_TERMS_AHEAD
             && ballot.generation.founding() <= latest
-            && ballot.generation.above_founding() == own.generation.above_founding()
+            && ballot.generation.site_epoch() == own.generation.site_epoch()
     }
 
     /// Returns true if a message is for its sender to send: those who handle it need not ask again.
@@ -211,12 +231,14 @@ impl Machine {
             | Message::Lost { .. }
             | Message::GaveUp { .. }
             | Message::Position { pull: false, .. } => self.is_sent_to(peer),
+            Message::PreVoteReply { .. } | Message::VoteReply { .. } => {
+                self.knows(peer) || self.has_asked_across(peer)
+            }
             Message::PreVote(_)
-            | Message::PreVoteReply { .. }
             | Message::Vote(_)
-            | Message::VoteReply { .. }
             | Message::Release { .. }
             | Message::StandNow { .. }
+            | Message::TakeOver { .. }
             | Message::Removed { .. }
             | Message::PolicyChanged { .. }
             | Message::Switched { .. }
@@ -226,6 +248,12 @@ impl Machine {
             | Message::Fork { .. }
             | Message::Piece(_) => self.knows(peer),
         }
+    }
+
+    /// Returns true if this peer has asked one of the other site for its vote: whether that counts
+    /// is for the list of those to say.
+    fn has_asked_across(&self, peer: &PeerName) -> bool {
+        self.promotion.is_some() && self.meta.membership.lists_name(peer)
     }
 
     /// Returns true if this peer sends its state to another: as primary, or to a winner that it

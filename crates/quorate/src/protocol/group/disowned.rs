@@ -29,6 +29,10 @@ impl Machine {
         let own = Standing::new(self.store.position(), &self.meta);
         let is_newer =
             generation > own.position.ballot.generation || bug::is(Bug::DisownedInOneGeneration);
+        if generation.site_epoch() != self.own_epoch() {
+            // A site epoch that has begun is told of in another way.
+            return;
+        }
         let is_known = self.disowned.is_some_and(|out| out >= generation);
         if is_known || !own.gives_way_to(theirs) {
             return;
@@ -124,14 +128,22 @@ impl Machine {
     /// Parts from members that the list of this generation does not count, with which this peer was
     /// linked before it held it: they are to hear that in a handshake.
     pub(in crate::protocol) fn part_from_strangers(&mut self) {
-        let members = &self.meta.membership;
-        let is_stranger = |name: &PeerName, remote: &Remote| {
-            remote.kind() == Some(PeerKind::Member) && !members.has(name)
-        };
-        let strangers = self.remotes.iter().filter(|(name, remote)| is_stranger(name, remote));
-        let starts = strangers.filter_map(|(name, remote)| {
-            remote.linked().map(|incarnation| PeerStart::new(name.clone(), incarnation))
+        self.part_from(|machine, name, remote| {
+            let is_member = remote.kind() == Some(PeerKind::Member);
+            let is_listed = machine.is_of_standby(remote) || machine.is_sibling(name);
+            is_member && !machine.meta.membership.has(name) && !is_listed
         });
-        self.outputs.extend(starts.map(Output::Unlink));
+    }
+
+    /// Closes the links with these peers: they are judged anew in another handshake.
+    pub(in crate::protocol) fn part_from(
+        &mut self,
+        is_to_go: impl Fn(&Self, &PeerName, &Remote) -> bool,
+    ) {
+        let gone = self.remotes.iter().filter(|(name, remote)| is_to_go(self, name, remote));
+        let starts: Vec<PeerStart> = gone
+            .filter_map(|(name, remote)| Some(PeerStart::new(name.clone(), remote.linked()?)))
+            .collect();
+        self.outputs.extend(starts.into_iter().map(Output::Unlink));
     }
 }

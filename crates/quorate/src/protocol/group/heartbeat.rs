@@ -148,7 +148,8 @@ impl Machine {
         self.on_brief(from, brief);
         let is_followed = claim.is_some_and(|ballot| self.accept(from, ballot, group_id, false))
             && !self.has_failed()
-            && self.config.kind != PeerKind::Client;
+            && self.config.kind != PeerKind::Client
+            && (!self.is_passive() || self.is_raised());
         if is_followed {
             // The promise that the primary's lease is made of: no vote for anyone else for a
             // whole failure timeout. The lease counts from the ping's sending, so it ends first.
@@ -216,6 +217,13 @@ impl Machine {
     fn on_brief(&mut self, from: &PeerStart, mut brief: Brief) {
         let now = self.now.time;
         self.watch_remote_wall(&from.name, brief.wall);
+        if brief.group_id.is_some()
+            && brief.group_id == self.meta.group_id
+            && let Some(remote) = self.remotes.get_mut(&from.name)
+        {
+            remote.note_kin();
+        }
+        self.on_site_epoch(from, &brief);
         let is_believed = self.believes(&from.name, brief.ballot);
         brief.is_primary &= is_believed;
         let Some(remote) = self.remotes.get_mut(&from.name) else {
@@ -244,6 +252,11 @@ impl Machine {
         if is_suspicion && self.knows(&from.name) {
             self.on_suspicion(from);
         }
+        self.confirm();
+        if matches!(&self.role, Role::Primary(reign) if reign.demotion().is_some()) {
+            // It may be the word that is waited for, with callers held.
+            self.wake_soon();
+        }
         if is_news && !matches!(self.role, Role::Primary(_)) {
             self.wake_soon();
         }
@@ -271,6 +284,11 @@ impl Machine {
         let kind = self.remotes.get(from).and_then(Remote::kind);
         if kind == Some(PeerKind::Client) || self.config.kind == PeerKind::Client {
             // It takes part in nothing, and follows whoever is primary.
+            return false;
+        }
+        if self.is_passive() {
+            // So does the site that follows: what others have voted for, and did not begin, is
+            // nothing to it.
             return false;
         }
         match (self.meta.group_id, brief.group_id) {

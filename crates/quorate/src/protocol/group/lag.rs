@@ -5,7 +5,7 @@ use crate::store::EPOCH;
 
 /// How many cuts a peer may be behind, and is taken to keep up all the same: under load, and where
 /// the way is long, some hundreds are under way.
-pub(in crate::protocol) const MAX_LAG: u64 = 1000;
+pub(crate) const MAX_LAG: u64 = 1000;
 
 /// The number of cuts that this peer's state is behind that of the primary of `ballot`; `None`
 /// where they cannot be compared. Of a state of an older reign it is not known here how much of it

@@ -41,6 +41,8 @@ pub(in crate::protocol) struct Remote {
     heard: Time,
     /// When it was last known to be there, by whomever.
     alive: Time,
+    /// When it last gave its name and no link came of it, since it was last linked.
+    met: Option<Time>,
     /// The send time of the newest ping that it answered with a promise to this reign.
     answered: Time,
     /// As primary: how far it follows.
@@ -145,6 +147,16 @@ impl Remote {
         self.alive
     }
 
+    /// When it was last there without a link.
+    pub(in crate::protocol) fn met(&self) -> Option<Time> {
+        self.met
+    }
+
+    pub(in crate::protocol) fn note_met(&mut self, now: Time) {
+        self.met = Some(now);
+        self.note_alive(now);
+    }
+
     /// Notes that it is there, as this peer or another one knows.
     pub(in crate::protocol) fn note_alive(&mut self, now: Time) {
         self.alive = self.alive.max(now);
@@ -154,6 +166,26 @@ impl Remote {
     pub(in crate::protocol) fn excuse(&mut self, gap: Duration) {
         self.heard = self.heard.after(gap);
         self.alive = self.alive.after(gap);
+        self.met = self.met.map(|met| met.after(gap));
+    }
+
+    /// The site that it stands at, if it has one.
+    pub(in crate::protocol) fn site(&self) -> Option<&str> {
+        self.last.as_ref().map(|end| end.site.as_str()).filter(|site| !site.is_empty())
+    }
+
+    /// Returns true if what led to its state has led to this peer's as well, as it said when it was
+    /// linked.
+    pub(in crate::protocol) fn is_kin(&self) -> bool {
+        self.last.as_ref().is_some_and(|end| end.is_kin)
+    }
+
+    /// Notes that its state is of this peer's group: what has led to the one has led to the other,
+    /// whatever becomes of either.
+    pub(in crate::protocol) fn note_kin(&mut self) {
+        if let Some(end) = &mut self.last {
+            end.is_kin = true;
+        }
     }
 
     // --- what it has said

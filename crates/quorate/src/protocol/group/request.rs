@@ -3,14 +3,15 @@
 use bytes::Bytes;
 
 use crate::base::id::{Ballot, PeerName, Time};
-use crate::config::MonitorChange;
-use crate::protocol::message::{ArrangeOutcome, PolicyOutcome, RemoveOutcome, SwitchOutcome};
+use crate::protocol::message::{
+    ArrangeOutcome, Arrangement, PolicyOutcome, RemoveOutcome, SwitchOutcome,
+};
 
 /// Requests that one peer has under way at most.
 pub(in crate::protocol) const MAX_REQUESTS: usize = 16;
 
 /// What is asked for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::protocol) enum Ask {
     /// Decide by another policy.
     Policy(Bytes),
@@ -18,8 +19,8 @@ pub(in crate::protocol) enum Ask {
     Remove(PeerName),
     /// Hand over to a member.
     Switch(PeerName),
-    /// Look after the members in another way.
-    Arrange(MonitorChange),
+    /// Arrange something for the group.
+    Arrange(Arrangement),
 }
 
 /// The primary's answer.

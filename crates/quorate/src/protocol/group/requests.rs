@@ -6,10 +6,10 @@ use crate::base::id::{PeerName, Time};
 use crate::protocol::deadlines::Timer;
 use crate::protocol::group::remote::Remote;
 use crate::protocol::group::request::{Answer, Ask, MAX_REQUESTS, Request};
-use crate::protocol::io::{Output, SWITCH_VERSION, UPKEEP_VERSION};
+use crate::protocol::io::{Output, SITES_VERSION, SWITCH_VERSION, UPKEEP_VERSION};
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{
-    ArrangeOutcome, Message, PolicyOutcome, RemoveOutcome, SwitchOutcome,
+    ArrangeOutcome, Arrangement, Message, PolicyOutcome, RemoveOutcome, SwitchOutcome,
 };
 use crate::protocol::role::Role;
 
@@ -21,7 +21,9 @@ impl Machine {
                 Ask::Policy(_) => policy_ended(number, Err(PolicyError::Busy { bound })),
                 Ask::Remove(_) => removal_ended(number, Err(RemoveError::Busy { bound })),
                 Ask::Switch(_) => switch_ended(number, Err(SwitchError::TooMany { bound })),
-                Ask::Arrange(_) => arrangement_ended(number, Err(ArrangeError::Busy { bound })),
+                Ask::Arrange(change) => {
+                    arrangement_ended(number, change, ArrangeError::Busy { bound })
+                }
             });
         }
         let now = self.now.time;
@@ -55,6 +57,16 @@ impl Machine {
             && self.switch_has_ended(number, to)
         {
             return;
+        }
+        if ask == Ask::Arrange(Arrangement::Activate)
+            && let Some(outcome) = self.why_not_activate()
+        {
+            return self.answer(number, Answer::Arrange(outcome));
+        }
+        if let Ask::Arrange(change) = &ask
+            && let Some(outcome) = self.has_been_demoted(*change)
+        {
+            return self.answer(number, Answer::Arrange(outcome));
         }
         if self.is_primary()
             && let Some(answer) = self.consider(number, &ask)
@@ -122,7 +134,7 @@ impl Machine {
             Ask::Remove(_) if self.old_speaker() == Some(primary) => {
                 Some(Answer::Remove(RemoveOutcome::OldVersion))
             }
-            Ask::Arrange(_) if self.speaks_less_than(primary, UPKEEP_VERSION) => {
+            Ask::Arrange(change) if self.speaks_less_than(primary, version_of(*change)) => {
                 Some(Answer::Arrange(ArrangeOutcome::OldVersion))
             }
             Ask::Policy(_) | Ask::Remove(_) | Ask::Switch(_) | Ask::Arrange(_) => None,
@@ -252,10 +264,12 @@ impl Machine {
                 policy_ended(number, Err(PolicyError::TimedOut { waited }))
             }
             Ask::Policy(_) => policy_ended(number, Err(PolicyError::NoPrimary { waited })),
-            Ask::Arrange(_) if was_asked => {
-                arrangement_ended(number, Err(ArrangeError::TimedOut { waited }))
+            Ask::Arrange(change) if was_asked => {
+                arrangement_ended(number, change, ArrangeError::TimedOut { waited })
             }
-            Ask::Arrange(_) => arrangement_ended(number, Err(ArrangeError::NoPrimary { waited })),
+            Ask::Arrange(change) => {
+                arrangement_ended(number, change, ArrangeError::NoPrimary { waited })
+            }
             Ask::Remove(_) => removal_ended(number, Err(RemoveError::NoPrimary { waited })),
             Ask::Switch(to) if was_asked => {
                 switch_ended(number, Err(SwitchError::TimedOut { to, waited }))
@@ -278,8 +292,11 @@ impl Machine {
             (Some(Ask::Switch(to)), Answer::Switch(outcome)) => {
                 switch_ended(number, outcome.into_result(to.clone()))
             }
+            (Some(Ask::Arrange(Arrangement::Monitor(_))), Answer::Arrange(outcome)) => {
+                Output::Arranged { request: number, result: outcome.into_result() }
+            }
             (Some(Ask::Arrange(_)), Answer::Arrange(outcome)) => {
-                arrangement_ended(number, outcome.into_result())
+                Output::SiteArranged { request: number, result: outcome.into_site_result() }
             }
             (None | Some(_), _) => return,
         };
@@ -304,8 +321,24 @@ fn removal_ended(request: u64, result: Result<(), RemoveError>) -> Output {
     Output::Removed { request, result }
 }
 
-fn arrangement_ended(request: u64, result: Result<u64, ArrangeError>) -> Output {
-    Output::Arranged { request, result }
+/// The end of an arrangement that no primary has answered.
+fn arrangement_ended(request: u64, change: Arrangement, error: ArrangeError) -> Output {
+    match change {
+        Arrangement::Monitor(_) => Output::Arranged { request, result: Err(error) },
+        Arrangement::Activate | Arrangement::Demote { .. } | Arrangement::SwitchSites { .. } => {
+            Output::SiteArranged { request, result: Err(error.into()) }
+        }
+    }
+}
+
+/// The version of the protocol from which on this can be arranged.
+fn version_of(change: Arrangement) -> u32 {
+    match change {
+        Arrangement::Monitor(_) => UPKEEP_VERSION,
+        Arrangement::Activate | Arrangement::Demote { .. } | Arrangement::SwitchSites { .. } => {
+            SITES_VERSION
+        }
+    }
 }
 
 fn switch_ended(request: u64, result: Result<PeerName, SwitchError>) -> Output {

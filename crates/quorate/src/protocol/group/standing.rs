@@ -23,8 +23,20 @@ impl Standing {
     pub fn new(position: Position, meta: &Meta) -> Self {
         let history = meta.history.iter().map(|reign| reign.ballot.generation);
         let mut generations: Vec<Generation> = history.collect();
+        let site = meta.membership.site.as_ref();
+        let lineage = site.map(|site| &site.lineage[..]).unwrap_or_default();
+        generations.extend(lineage);
+        // They only grow.
+        generations.sort_unstable();
         generations.dedup();
+        generations.drain(..generations.len().saturating_sub(MAX_GENERATIONS));
         Self { position, generations }
+    }
+
+    /// Returns true if what led to another peer's state has led to this one's as well.
+    pub fn is_kin_of(&self, other: &Self) -> bool {
+        let is_of_us = |generation: &Generation| self.generations.contains(generation);
+        other.generations.iter().any(is_of_us)
     }
 
     /// Returns true if the list of another peer goes before this one's: it stands in a state that
@@ -50,6 +62,8 @@ pub struct Applicant<'a> {
     pub kind: PeerKind,
     /// Where it stands.
     pub standing: &'a Standing,
+    /// The site that it stands at; empty if it has none.
+    pub site: &'a str,
 }
 
 /// What a list of members says against a peer.
@@ -71,10 +85,16 @@ impl Membership {
     /// The objection of a peer that goes by this list, and stands at `own`, to letting another one
     /// in; nothing if the other's list goes before it.
     pub fn objection(&self, own: &Standing, applicant: &Applicant<'_>) -> Option<Objection> {
-        let Applicant { peer, id, kind, standing } = *applicant;
+        let Applicant { peer, id, kind, standing, site } = *applicant;
+        // Whoever follows from there is no member, and does not ask to be one.
+        let is_of_standby = self.site.as_ref().is_some_and(|sites| sites.standby == site);
+        let is_alike = !self.has(peer) && self.alike(peer).is_some();
+        if is_of_standby && !is_alike {
+            return None;
+        }
         let objection = if self.has_removed(peer, id) {
             Objection::Removed
-        } else if !self.has(peer) && self.alike(peer).is_some() {
+        } else if is_alike {
             Objection::Alike
         } else if kind == PeerKind::Client || self.voters.is_empty() || self.has(peer) {
             return None;
@@ -94,8 +114,12 @@ impl Membership {
     /// Returns true if a peer that this list does not count, as it stood at `own`, is of a newer
     /// generation of the same history: that one was founded without whoever goes by this list.
     pub fn is_overtaken_by(&self, own: &Standing, applicant: &Applicant<'_>) -> bool {
-        let Applicant { peer, id, kind, standing } = *applicant;
+        let Applicant { peer, id, kind, standing, .. } = *applicant;
         let [ours, theirs] = [own, standing].map(|of| of.position.ballot.generation);
+        if ours.site_epoch() != theirs.site_epoch() {
+            // It may not have begun: of those that have another word is given.
+            return false;
+        }
         let is_stranger = kind == PeerKind::Member && !self.has(peer);
         let is_not_counted = self.has_removed(peer, id) || is_stranger;
         is_not_counted && ours < theirs && own.gives_way_to(standing)
@@ -109,12 +133,15 @@ mod tests {
     use crate::state::Reign;
 
     fn at(generation: u64, term: u64, sequence: u64) -> Position {
-        let ballot = Ballot { generation: Generation(generation), term: Term(term) };
+        let ballot = Ballot { generation: Generation::from_bits(generation), term: Term(term) };
         Position { ballot, sequence: Sequence(sequence) }
     }
 
     fn standing(position: Position, generations: &[u64]) -> Standing {
-        Standing { position, generations: generations.iter().map(|g| Generation(*g)).collect() }
+        Standing {
+            position,
+            generations: generations.iter().map(|g| Generation::from_bits(*g)).collect(),
+        }
     }
 
     fn members(names: &str) -> Vec<Member> {
@@ -136,12 +163,12 @@ mod tests {
     fn against(name: &str, id: u64, kind: PeerKind, theirs: &Standing) -> Option<Objection> {
         let own = standing(at(3, 1, 21), &[2, 3]);
         let (peer, id) = (name.into(), MemberId(id));
-        list().objection(&own, &Applicant { peer: &peer, id, kind, standing: theirs })
+        list().objection(&own, &Applicant { peer: &peer, id, kind, standing: theirs, site: "" })
     }
 
     #[test]
     fn a_standing_names_each_founding_once() {
-        let of = |g, t| Ballot { generation: Generation(g), term: Term(t) };
+        let of = |g, t| Ballot { generation: Generation::from_bits(g), term: Term(t) };
         let reigns = [of(2, 1), of(2, 2), of(5, 3), of(5, 4)];
         let history = reigns.map(|ballot| Reign { ballot, after: Sequence(0) }).into();
         let meta = Meta { history, ..Meta::default() };
@@ -212,7 +239,7 @@ mod tests {
         let (own, peer) = (standing(at(3, 1, 21), &[3]), "z".into());
         let says = |theirs: &Standing| {
             let (id, kind) = (MemberId(1), PeerKind::Joiner);
-            list.objection(&own, &Applicant { peer: &peer, id, kind, standing: theirs })
+            list.objection(&own, &Applicant { peer: &peer, id, kind, standing: theirs, site: "" })
         };
         assert_eq!(says(&Standing::default()), Some(Objection::Full));
         assert_eq!(says(&standing(at(3, 1, 30), &[3])), None);
@@ -221,8 +248,13 @@ mod tests {
     #[test]
     fn a_peer_without_a_state_has_nothing_against_anyone() {
         let (own, peer) = (Standing::default(), "z".into());
-        let applicant =
-            Applicant { peer: &peer, id: MemberId(1), kind: PeerKind::Member, standing: &own };
+        let applicant = Applicant {
+            peer: &peer,
+            id: MemberId(1),
+            kind: PeerKind::Member,
+            standing: &own,
+            site: "",
+        };
         assert_eq!(Membership::default().objection(&own, &applicant), None);
     }
 }

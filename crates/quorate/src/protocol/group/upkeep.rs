@@ -37,7 +37,7 @@ impl Machine {
             return;
         }
         if let Some(remote) = self.remotes.get_mut(peer) {
-            remote.note_alive(now);
+            remote.note_met(now);
         }
         if let Some(field) = refused_for {
             self.unrest = Some(Unrest::new(peer.clone(), field, now));

@@ -206,7 +206,7 @@ impl Disk {
             group_time,
             lead: Lead::default(),
             expired_before: GroupTime(0),
-            meta: Some(Meta::default()),
+            meta: Some(Box::default()),
         };
         self.hand_out(Staged { from: None, records: Vec::new(), end }, None)
     }

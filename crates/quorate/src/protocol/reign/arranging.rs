@@ -1,14 +1,15 @@
 //! What a primary arranges for the whole group when it is asked to: how the members are looked
-//! after (docs/protocol.md, section 15).
+//! after (docs/protocol.md, section 15), and which of two sites decides (section 16).
 
-use crate::base::error::ArrangeError;
+use std::time::Duration;
+
+use crate::base::error::{ArrangeError, SiteError};
 use crate::base::event::Event;
-use crate::base::id::{PeerStart, Sequence};
+use crate::base::id::{PeerKind, PeerStart, Sequence};
 use crate::base::told::millis;
-use crate::config::MonitorChange;
 use crate::protocol::group::request::Answer;
 use crate::protocol::machine::Machine;
-use crate::protocol::message::{ArrangeOutcome, Message};
+use crate::protocol::message::{ArrangeOutcome, Arrangement, Message};
 use crate::protocol::reign::made_changes::{Change, Made};
 use crate::protocol::role::Role;
 use crate::state::Upkeep;
@@ -18,7 +19,27 @@ impl ArrangeOutcome {
         match self {
             Self::Arranged { revision } => Ok(revision),
             Self::NotAllowed => Err(ArrangeError::NotAllowed),
-            Self::OldVersion => Err(ArrangeError::OldVersion),
+            // The others are said of sites only, and not by a peer that knows what it says.
+            Self::OldVersion
+            | Self::NoSite
+            | Self::OtherDecides
+            | Self::OtherHolds
+            | Self::NotVerified => Err(ArrangeError::OldVersion),
+            // There is one, and it decides nothing any more.
+            Self::Sealed => Err(ArrangeError::NoPrimary { waited: Duration::ZERO }),
+        }
+    }
+
+    pub(in crate::protocol) fn into_site_result(self) -> Result<(), SiteError> {
+        match self {
+            Self::Arranged { .. } => Ok(()),
+            Self::NotAllowed => Err(SiteError::NotAllowed),
+            Self::OldVersion => Err(SiteError::OldVersion),
+            Self::NoSite => Err(SiteError::NoSite),
+            Self::OtherDecides => Err(SiteError::OtherDecides),
+            Self::OtherHolds => Err(SiteError::OtherHolds),
+            Self::NotVerified => Err(SiteError::NotVerified),
+            Self::Sealed => Err(SiteError::Sealed),
         }
     }
 }
@@ -29,13 +50,18 @@ impl Machine {
         &mut self,
         from: &PeerStart,
         request: u64,
-        change: MonitorChange,
+        change: Arrangement,
     ) {
         if !self.is_primary() {
             return;
         }
         // Whoever is looked after may be counted out.
-        let is_allowed = self.may_ask(&from.name, self.config.client_rights.remove_members);
+        let is_of_standby = self.remotes.get(&from.name).is_some_and(|remote| {
+            self.is_of_standby(remote) && remote.kind() != Some(PeerKind::Client)
+        });
+        let is_of_sites = !matches!(change, Arrangement::Monitor(_));
+        let is_allowed = self.may_ask(&from.name, self.config.client_rights.remove_members)
+            || (is_of_sites && is_of_standby && self.meta.membership.lists_name(&from.name));
         let was_made = matches!(&self.role, Role::Primary(r) if r.arranged().has(from, request));
         let outcome = match is_allowed || was_made {
             true => self.consider_arrangement(from, request, change),
@@ -52,8 +78,21 @@ impl Machine {
         &mut self,
         from: &PeerStart,
         request: u64,
-        change: MonitorChange,
+        change: Arrangement,
     ) -> Option<ArrangeOutcome> {
+        let change = match change {
+            Arrangement::Monitor(change) => change,
+            Arrangement::Activate => return self.consider_activation(),
+            Arrangement::Demote { site_epoch } => {
+                return self.consider_demotion(from, request, site_epoch, false);
+            }
+            Arrangement::SwitchSites { site_epoch } => {
+                return self.consider_demotion(from, request, site_epoch, true);
+            }
+        };
+        if self.meta.membership.is_sealed() {
+            return Some(ArrangeOutcome::Sealed);
+        }
         let Role::Primary(reign) = &mut self.role else { return None };
         let committed = reign.committed();
         match reign.arranged_mut().ask(from, request, committed) {
@@ -116,12 +155,21 @@ impl Machine {
         let held = reign.arranged_mut().take_held(committed);
         reign.arranged_mut().forget(now);
         for Change { from, request, revision, .. } in held {
-            let outcome = ArrangeOutcome::Arranged { revision };
-            if from.incarnation == self.incarnation {
-                self.answer(request, Answer::Arrange(outcome));
-            } else {
-                self.send(&from, Message::Arranged { request, outcome });
-            }
+            self.tell_arranged(&from, request, ArrangeOutcome::Arranged { revision });
+        }
+    }
+
+    /// Tells whoever has asked, this peer or another, what came of it.
+    pub(in crate::protocol) fn tell_arranged(
+        &mut self,
+        from: &PeerStart,
+        request: u64,
+        outcome: ArrangeOutcome,
+    ) {
+        if from.incarnation == self.incarnation {
+            self.answer(request, Answer::Arrange(outcome));
+        } else {
+            self.send(from, Message::Arranged { request, outcome });
         }
     }
 }

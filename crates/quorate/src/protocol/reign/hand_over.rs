@@ -106,7 +106,7 @@ impl Machine {
             let primary = self.leader.as_ref().map(|leader| leader.start.name.clone());
             return Err(SwitchError::NotPrimary { primary });
         };
-        if reign.is_handing_over() {
+        if reign.is_handing_over() || reign.demotion().is_some() {
             return Err(SwitchError::Busy);
         }
         if to.as_ref() == Some(&self.config.name) {
@@ -243,10 +243,11 @@ impl Machine {
     }
 
     /// Decides again, in the same reign: nothing has been released.
-    fn resume(&mut self) {
+    pub(in crate::protocol) fn resume(&mut self) {
         let ballot = self.ballot;
         self.renew_lease();
-        if matches!(&self.role, Role::Primary(reign) if reign.has_lease()) {
+        let has_lease = matches!(&self.role, Role::Primary(reign) if reign.has_lease());
+        if has_lease && self.may_serve() {
             self.set_route(Route::Here { ballot });
         }
     }

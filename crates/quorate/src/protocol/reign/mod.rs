@@ -1,6 +1,8 @@
 //! Reigns: the lease, what followers are sent, and what only a primary decides.
 
 pub(super) mod arranging;
+pub(super) mod demoting;
+pub(super) mod demotion;
 pub(super) mod hand_over;
 pub(super) mod lease;
 pub(super) mod made_changes;

@@ -82,6 +82,10 @@ impl Machine {
         if self.meta.membership.names().into_iter().any(|name| self.has_old_policy(name)) {
             return Some(PolicyOutcome::OldVersion);
         }
+        if self.meta.membership.is_sealed() {
+            let reason = "this site has given up deciding: change it at the one that decides next";
+            return Some(PolicyOutcome::Refused { reason: reason.to_owned() });
+        }
         let at = match self.model.0.change_policy(&self.meta.policy, bytes, self.calendar()) {
             Err(reason) => return Some(PolicyOutcome::Refused { reason }),
             Ok(None) => self.policy_at(),

@@ -21,28 +21,44 @@ impl Machine {
     /// Becomes primary of the ballot it was elected for.
     pub(in crate::protocol) fn start_reign(&mut self, campaign: Campaign, was_released: bool) {
         debug_assert!(self.is_saved() || bug::is_any(), "whoever was elected remembers its vote");
+        if !self.has_data() && !self.may_found() {
+            // Whose state it was to adopt has gone meanwhile.
+            return self.give_up_campaign();
+        }
+        let is_over = self.own_epoch() == self.ballot.generation.site_epoch()
+            && self.meta.membership.is_sealed();
+        if campaign == Campaign::Promotion && is_over {
+            // What was adopted has begun that site epoch, and given it up.
+            return self.give_up_campaign();
+        }
         let now = self.now.time;
         self.has_released = false;
         // A primary that comes back with its own state has lost nothing.
         let is_loss_possible = self.group.acknowledge == Acknowledge::Primary
             && self.has_data()
             && self.last_reign != Some(self.store.position().ballot)
+            && campaign != Campaign::Promotion
             && !was_released;
         let as_of = self.store.lead().by_calendar(self.store.group_time());
-        let clock = self.first_clock();
+        let clock = self.first_clock(campaign);
         let start = clock.steady(self.passed());
         let is_first = campaign == Campaign::NewGeneration && !self.has_data();
         self.store.begin_reign(self.ballot, start);
         self.store.put_forward(clock.lead());
         self.reload_meta();
-        let reign = PrimaryState::new(now, clock, is_first);
+        let mut reign = PrimaryState::new(now, clock, is_first);
+        if campaign == Campaign::NewGeneration && !is_first {
+            reign.note_anew();
+        }
         self.role = Role::Primary(Box::new(reign));
         self.leader = None;
         self.last_reign = Some(self.ballot);
         self.pull = None;
-        if campaign == Campaign::NewGeneration {
-            let first = Sequence(self.store.position().sequence.0 + 1);
-            self.found_generation(first, as_of);
+        let first = Sequence(self.store.position().sequence.0 + 1);
+        match campaign {
+            Campaign::Ordinary => {}
+            Campaign::NewGeneration => self.found_generation(first, as_of),
+            Campaign::Promotion => self.begin_site_epoch(first, as_of),
         }
         // The first change of the reign: a cut of its own, even if nothing was decided.
         let cut = self.store.cut(start, Sequence(u64::MAX), &[], 0);
@@ -69,9 +85,13 @@ impl Machine {
     ///
     /// The steady clock goes on by what this peer has seen pass since it took that state up. What
     /// it has not seen, for it has been restarted since, is no time that has passed.
-    fn first_clock(&self) -> GroupClock {
+    fn first_clock(&self, campaign: Campaign) -> GroupClock {
         let now = self.passed();
-        let target = self.majority_wall();
+        let target = match campaign {
+            // Those who count by its state stand at the other site.
+            Campaign::Promotion => self.reading_of(&self.site_names()).after(self.store.skipped()),
+            Campaign::Ordinary | Campaign::NewGeneration => self.majority_wall(),
+        };
         let may_part = self.may_clocks_part();
         if bug::is(Bug::GroupTimeBack) {
             return GroupClock::start(now, self.now.wall, Lead::default(), GroupTime(0), may_part);
@@ -93,7 +113,7 @@ impl Machine {
 
     /// Asks a peer where it stands, to replicate to it from there.
     pub(in crate::protocol) fn follow_me(&mut self, peer: &PeerName, now: Time) {
-        let is_established = matches!(&self.role, Role::Primary(r) if r.is_established());
+        let is_established = self.is_established();
         let ballot = self.ballot;
         let group_id = self.meta.group_id;
         let is_fed = self.remotes.get(peer).is_some_and(|remote| self.is_fed(peer, remote));
@@ -188,20 +208,24 @@ impl Machine {
     }
 
     fn majority_reading(&self) -> GroupTime {
-        let me = &self.config.name;
-        let now = self.now.time;
-        let wall = |name: &PeerName| {
-            if name == me {
-                return self.now.wall;
-            }
-            self.remotes.get(name).and_then(|r| r.wall(now)).unwrap_or_default()
-        };
         if self.meta.membership.voters.is_empty() {
-            let mut walls: Vec<GroupTime> = self.names().into_iter().map(wall).collect();
-            walls.sort_unstable_by(|a, b| b.cmp(a));
-            return walls.get(walls.len() / 2).copied().unwrap_or_default();
+            return self.reading_of(self.names());
         }
-        self.meta.membership.majority_value(|name, _| wall(name))
+        self.meta.membership.majority_value(|name, _| self.wall_of(name))
+    }
+
+    /// The wall clock that most of these have reached.
+    fn reading_of<'a>(&self, names: impl IntoIterator<Item = &'a PeerName>) -> GroupTime {
+        let mut walls: Vec<GroupTime> = names.into_iter().map(|name| self.wall_of(name)).collect();
+        walls.sort_unstable_by(|a, b| b.cmp(a));
+        walls.get(walls.len() / 2).copied().unwrap_or_default()
+    }
+
+    fn wall_of(&self, name: &PeerName) -> GroupTime {
+        if *name == self.config.name {
+            return self.now.wall;
+        }
+        self.remotes.get(name).and_then(|r| r.wall(self.now.time)).unwrap_or_default()
     }
 
     /// Extends the lease to what a majority has promised.
@@ -219,6 +243,7 @@ impl Machine {
         });
         let mut lease = self.group.lease();
         let ballot = self.ballot;
+        let may_serve = self.may_serve();
         if bug::is(Bug::LeaseTooLong) {
             lease = self.group.failure_timeout * 2;
         }
@@ -236,14 +261,20 @@ impl Machine {
         }
         let skipped = nanos(self.store.skipped());
         let offset = reign.clock().offset().wrapping_add_unsigned(skipped);
-        self.store.grant(until, offset);
+        if may_serve {
+            self.store.grant(until, offset);
+        }
         let Some(begin) = reign.lease_mut().run() else {
             return;
         };
         if begin == LeaseBegin::Regained {
             self.event(Event::QuorumRegained { ballot });
         }
-        self.set_route(Route::Here { ballot });
+        if may_serve {
+            self.set_route(Route::Here { ballot });
+        } else if self.now.time >= self.held_until {
+            self.set_route(Route::Nowhere);
+        }
         self.wake_soon();
     }
 
@@ -262,6 +293,7 @@ impl Machine {
         }
         let was_doubted = reign.lease_mut().stop();
         let hand_over = reign.take_hand_over();
+        let is_demoting = reign.demotion().is_some();
         if was_doubted {
             self.store.revoke();
         }
@@ -269,6 +301,9 @@ impl Machine {
         self.set_route(Route::Nowhere);
         if let Some(hand_over) = hand_over {
             self.abort_switch(hand_over);
+        }
+        if is_demoting {
+            self.give_up_demotion();
         }
     }
 
@@ -296,6 +331,8 @@ impl Machine {
         self.advance_membership();
         self.choose_followers();
         self.advance_hand_over();
+        self.confirm_reign();
+        self.advance_demotion();
     }
 
     fn steer_clock(&mut self) {

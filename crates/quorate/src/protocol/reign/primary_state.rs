@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::base::bug::{self, Bug};
-use crate::base::id::{GroupTime, PeerName, Sequence, Time};
+use crate::base::id::{GroupTime, PeerName, PeerStart, Sequence, Time};
 use crate::protocol::group::group_clock::GroupClock;
+use crate::protocol::group::request::MAX_REQUESTS;
+use crate::protocol::reign::demoting::Demotion;
 use crate::protocol::reign::lease::Lease;
 use crate::protocol::reign::made_changes::MadeChanges;
 use crate::protocol::reign::switching::{Asker, HandOver};
@@ -22,12 +24,16 @@ pub(in crate::protocol) struct PrimaryState {
     committed: Sequence,
     /// Whether the reign is the first of its group, and there was nothing before.
     is_first: bool,
+    /// Whether the reign begins a generation anew, from what is left of another.
+    is_anew: bool,
     /// When a majority last held more than before, or nothing was waiting for it.
     progressed: Time,
     /// When the last batch was begun.
     replicated: Time,
     /// When followers last compared their state with this one.
     verified: Time,
+    /// They are to do so by the next batch.
+    is_verification_demanded: bool,
     lease: Lease,
     /// When who counts last changed in this reign.
     changed: Time,
@@ -41,6 +47,15 @@ pub(in crate::protocol) struct PrimaryState {
     /// Joiners that are not counted in before a member has gone.
     waiting: BTreeSet<PeerName>,
     hand_over: Option<HandOver>,
+    /// The site is about to give up deciding.
+    demotion: Option<Demotion>,
+    /// The last wish for that which came to nothing.
+    refused_demotion: Option<(PeerStart, u64)>,
+    /// Who waits for another site to decide.
+    site_switchers: Vec<(PeerStart, u64)>,
+    /// Until when another site is told to take over, and when it is the next time.
+    offers_until: Time,
+    offer_at: Time,
 }
 
 /// What a majority has come to hold.
@@ -77,9 +92,11 @@ impl PrimaryState {
             started: now,
             committed: Sequence(0),
             is_first,
+            is_anew: false,
             progressed: now,
             replicated: Time(0),
             verified: now,
+            is_verification_demanded: false,
             lease: Lease::new(),
             changed: now,
             leaving: BTreeMap::new(),
@@ -88,6 +105,11 @@ impl PrimaryState {
             stale: BTreeSet::new(),
             waiting: BTreeSet::new(),
             hand_over: None,
+            demotion: None,
+            refused_demotion: None,
+            site_switchers: Vec::new(),
+            offers_until: Time(0),
+            offer_at: Time(0),
         }
     }
 
@@ -112,6 +134,16 @@ impl PrimaryState {
         self.is_established
     }
 
+    /// Notes that the reign begins a generation anew, from what is left of another.
+    pub(in crate::protocol) fn note_anew(&mut self) {
+        self.is_anew = true;
+    }
+
+    /// Returns true if its state may lack what most of the members held before.
+    pub(in crate::protocol) fn is_anew(&self) -> bool {
+        self.is_anew
+    }
+
     /// Returns true if there was no group before this reign, and is none yet.
     pub(in crate::protocol) fn is_unborn(&self) -> bool {
         self.is_first && !self.is_established
@@ -119,7 +151,8 @@ impl PrimaryState {
 
     /// Returns true if a majority holds the first cut, and nothing is being handed over.
     pub(in crate::protocol) fn is_calm(&self) -> bool {
-        self.is_established && self.hand_over.is_none()
+        let is_holding = self.demotion.as_ref().is_some_and(Demotion::is_holding);
+        self.is_established && self.hand_over.is_none() && !is_holding
     }
 
     /// The sequence that a majority holds.
@@ -162,11 +195,18 @@ impl PrimaryState {
 
     /// Returns true if followers are to compare their state now, as they do every `interval`.
     pub(in crate::protocol) fn is_verification_due(&self, now: Time, interval: Duration) -> bool {
-        self.is_calm() && !interval.is_zero() && now.since(self.verified) >= interval
+        let is_due = self.is_calm() && now.since(self.verified) >= interval;
+        !interval.is_zero() && (is_due || self.is_verification_demanded)
+    }
+
+    /// Has the followers compare their state with this one by the next batch.
+    pub(in crate::protocol) fn demand_verification(&mut self) {
+        self.is_verification_demanded = true;
     }
 
     pub(in crate::protocol) fn note_verified(&mut self, now: Time) {
         self.verified = now;
+        self.is_verification_demanded = false;
     }
 
     // --- the clock and the lease
@@ -290,5 +330,58 @@ impl PrimaryState {
 
     pub(in crate::protocol) fn take_hand_over(&mut self) -> Option<HandOver> {
         self.hand_over.take()
+    }
+
+    // --- giving up to decide
+
+    pub(in crate::protocol) fn demotion(&self) -> Option<&Demotion> {
+        self.demotion.as_ref()
+    }
+
+    pub(in crate::protocol) fn demotion_mut(&mut self) -> Option<&mut Demotion> {
+        self.demotion.as_mut()
+    }
+
+    pub(in crate::protocol) fn begin_demotion(&mut self, demotion: Demotion) {
+        self.demotion = Some(demotion);
+    }
+
+    pub(in crate::protocol) fn take_demotion(&mut self) -> Option<Demotion> {
+        self.demotion.take()
+    }
+
+    /// Notes that a wish to give up deciding came to nothing: it may be asked for once more.
+    pub(in crate::protocol) fn note_demotion_refused(&mut self, from: PeerStart, request: u64) {
+        self.refused_demotion = Some((from, request));
+    }
+
+    pub(in crate::protocol) fn has_refused_demotion(&self, from: &PeerStart, request: u64) -> bool {
+        self.refused_demotion.as_ref().is_some_and(|(of, number)| of == from && *number == request)
+    }
+
+    /// Notes that another site is to take over, and who waits for that.
+    pub(in crate::protocol) fn switch_sites(&mut self, from: PeerStart, request: u64, until: Time) {
+        let is_known = self.site_switchers.iter().any(|(of, n)| *of == from && *n == request);
+        if is_known {
+            return;
+        }
+        if self.site_switchers.len() >= MAX_REQUESTS {
+            self.site_switchers.remove(0);
+        }
+        self.site_switchers.push((from, request));
+        self.offers_until = self.offers_until.max(until);
+    }
+
+    pub(in crate::protocol) fn take_site_switchers(&mut self) -> Vec<(PeerStart, u64)> {
+        std::mem::take(&mut self.site_switchers)
+    }
+
+    /// Returns true if another site is to be told now that it takes over.
+    pub(in crate::protocol) fn is_offer_due(&self, now: Time) -> bool {
+        now < self.offers_until && now >= self.offer_at
+    }
+
+    pub(in crate::protocol) fn note_offered(&mut self, again: Time) {
+        self.offer_at = again;
     }
 }

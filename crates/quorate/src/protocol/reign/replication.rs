@@ -139,6 +139,7 @@ impl Machine {
             self.advance_policy();
             self.advance_requests();
             self.advance_hand_over();
+            self.advance_demotion();
         }
     }
 
@@ -204,6 +205,7 @@ impl Machine {
     pub(in crate::protocol) fn pass_time(&mut self) {
         let Role::Primary(reign) = &self.role else { return };
         let is_calm = reign.is_calm() && reign.has_lease();
+        let is_calm = is_calm && self.may_serve();
         let is_due = is_calm && self.store.is_time_due(self.group_time());
         if is_due && !bug::is(Bug::TimeStandsStill) {
             // Whoever ticks as primary replicates.
@@ -265,11 +267,17 @@ impl Machine {
         // It may have been held back for want of progress, with the promises all there.
         let is_due = is_news && reign.lease().is_short(now, self.group.heartbeat);
         self.advance_answers(is_news);
+        if is_first {
+            self.note_established();
+        }
         if is_first || is_due {
             self.renew_lease();
         }
         if is_first {
             self.forget_remembered(Position { ballot, sequence: held });
+            if self.meta.membership.site.is_some() {
+                self.choose_followers();
+            }
             self.wake_soon();
         }
     }

@@ -117,6 +117,7 @@ impl Near {
             Message::PieceStaged { ballot: of, .. }
             | Message::Release { ballot: of, .. }
             | Message::StandNow { ballot: of }
+            | Message::TakeOver { ballot: of }
             | Message::Lost { ballot: of }
             | Message::SwitchPrimary { ballot: of, .. }
             | Message::GaveUp { ballot: of, .. } => *of = ballot,

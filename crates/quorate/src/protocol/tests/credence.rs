@@ -16,7 +16,7 @@ use crate::state::{BatchEnd, Membership, Meta};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// The last ballot that there is.
-const LAST: Ballot = Ballot { generation: Generation(u64::MAX), term: Term::MAX };
+const LAST: Ballot = Ballot { generation: Generation::from_bits(u64::MAX), term: Term::MAX };
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
 /// A founded group with 100 units, and a peer `x` beside it whose words the test puts into its
@@ -42,7 +42,7 @@ fn say(group: &mut Group, message: &Message) {
     group.settle();
 }
 
-fn brief(ballot: Ballot, position: Position, group_id: Option<GroupId>) -> Brief {
+pub(super) fn brief(ballot: Ballot, position: Position, group_id: Option<GroupId>) -> Brief {
     Brief {
         acknowledged: None,
         ballot,
@@ -61,6 +61,8 @@ fn brief(ballot: Ballot, position: Position, group_id: Option<GroupId>) -> Brief
         behind: None,
         is_stopping: false,
         has_failed: false,
+        site_epoch: 0,
+        is_confirmed: false,
     }
 }
 
@@ -78,7 +80,7 @@ fn claims(group: &Group, ballot: Ballot) -> Vec<Message> {
         group_time: GroupTime(1),
         lead: Lead::default(),
         expired_before: GroupTime(0),
-        meta: Some(Meta { history: Vec::new(), ..meta }),
+        meta: Some(Box::new(Meta { history: Vec::new(), ..meta })),
     };
     let piece = Piece {
         ballot,

@@ -60,7 +60,8 @@ fn a_founding_that_came_to_nothing_does_not_stand_in_the_way() {
     let (other, peer) = group.peers.iter().find(|(name, _)| **name != first).expect("another");
     let (other, incarnation) = (other.clone(), peer.incarnation);
     let mut brief = peer.machine.brief();
-    brief.ballot.generation.0 += 1;
+    let generation = brief.ballot.generation.to_bits() + 1;
+    brief.ballot.generation = Generation::from_bits(generation);
     brief.group_id = Some(GroupId(1));
     brief.is_primary = true;
     let message = Message::Ping { number: u64::MAX, brief };
@@ -130,7 +131,7 @@ fn meet(group: &mut Group, names: &[&str], position: Option<Position>) {
 }
 
 fn at(sequence: u64) -> Position {
-    let ballot = Ballot { generation: Generation(1), term: Term(1) };
+    let ballot = Ballot { generation: Generation::from_bits(1), term: Term(1) };
     Position { ballot, sequence: Sequence(sequence) }
 }
 

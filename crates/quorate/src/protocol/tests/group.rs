@@ -7,18 +7,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::base::error::{ArrangeError, ForceError, PolicyError, RemoveError, SwitchError};
+use crate::base::error::{
+    ArrangeError, ForceError, PolicyError, RemoveError, SiteError, SwitchError,
+};
 use crate::base::event::Event;
 use crate::base::forced::Forced;
 use crate::base::id::{Ballot, GroupTime, Incarnation, Now, PeerKind, PeerName, Time};
 use crate::base::policy::Policy;
 use crate::config::{
-    Acknowledge, Bounds, ClientRights, GroupConfig, Monitor, NewGenerations, PeerConfig,
+    Acknowledge, Bounds, ClientRights, GroupConfig, Monitor, NewGenerations, PeerConfig, Site,
 };
 use crate::model::{Answer, Cell, Delta, Item, Model, Value};
-use crate::protocol::Machine;
 use crate::protocol::io::{HardState, Input, Kept, LinkEnd, Output, Route, SWITCH_VERSION, Start};
 use crate::protocol::message::Message;
+use crate::protocol::{Machine, Standing};
 use crate::store::{Decided, Refused, Store};
 
 /// How often these peers compare their cells.
@@ -116,6 +118,8 @@ pub(super) struct Peer {
     pub(super) switched: Vec<Result<PeerName, SwitchError>>,
     /// How the changes of the upkeep ended that were asked for here.
     pub(super) arranged: Vec<Result<u64, ArrangeError>>,
+    /// How the wishes about the sites ended that were asked for here.
+    pub(super) sited: Vec<Result<(), SiteError>>,
     /// How the wishes ended to be primary by force.
     pub(super) forced: Vec<Result<Forced, ForceError>>,
     pub(super) model: Arc<Judge>,
@@ -142,6 +146,8 @@ pub(super) struct Group {
     /// When peers that start from now on take part in a new generation.
     pub(super) new_generations: NewGenerations,
     pub(super) monitor: Option<Monitor>,
+    /// The sites at which peers that start from now on stand.
+    pub(super) sites: BTreeMap<PeerName, Site>,
     /// How far wall clocks are off, in seconds.
     pub(super) walls: BTreeMap<PeerName, i64>,
     /// The newest version of the protocol that some speak.
@@ -188,6 +194,7 @@ impl Group {
             client_rights: ClientRights::default(),
             new_generations: NewGenerations::default(),
             monitor: None,
+            sites: BTreeMap::new(),
             walls: BTreeMap::new(),
             versions: BTreeMap::new(),
             has_storage: false,
@@ -262,6 +269,7 @@ impl Group {
             client_rights: self.client_rights,
             new_generations: self.new_generations,
             monitor: self.monitor,
+            site: self.sites.get(&name).cloned(),
             bounds,
         };
         let remembered = || Kept {
@@ -275,6 +283,12 @@ impl Group {
         let mut group = self.config.clone();
         if config.kind == PeerKind::Joiner {
             group.members = vec![name.clone()];
+        }
+        // The list of a site is its own.
+        if let Some(site) = self.sites.get(&name) {
+            group
+                .members
+                .retain(|other| self.sites.get(other).map(Site::name) == Some(site.name()));
         }
         let model = Arc::new(Judge::default());
         let now = self.clock(&name);
@@ -290,6 +304,7 @@ impl Group {
             changed: Vec::new(),
             switched: Vec::new(),
             arranged: Vec::new(),
+            sited: Vec::new(),
             forced: Vec::new(),
             model,
         };
@@ -424,6 +439,11 @@ impl Group {
         self.relink();
     }
 
+    fn standing(&self, name: &PeerName) -> Standing {
+        let store = &self.peers[name].store;
+        Standing::new(store.position(), &store.meta())
+    }
+
     fn relink(&mut self) {
         let names: Vec<PeerName> = self.peers.keys().cloned().collect();
         for a in &names {
@@ -434,7 +454,11 @@ impl Group {
                     let address = self.addresses.get(b).cloned().unwrap_or_default();
                     let end = LinkEnd::member(self.peers[b].incarnation);
                     let version = self.versions.get(b).copied().unwrap_or(end.version);
-                    let end = LinkEnd { kind, address, version, ..end };
+                    let site = self.sites.get(b).map(|site| site.name().to_owned());
+                    let site = site.unwrap_or_default();
+                    let [own, theirs] = [a, b].map(|peer| self.standing(peer));
+                    let is_kin = own.is_kin_of(&theirs);
+                    let end = LinkEnd { kind, address, version, site, is_kin, ..end };
                     self.input(a, Input::LinkUp { peer: b.clone(), end });
                 }
             }
@@ -474,6 +498,7 @@ impl Group {
                 Output::Removed { result, .. } => peer.removed.push(result),
                 Output::Forced { result, .. } => peer.forced.push(result),
                 Output::Arranged { result, .. } => peer.arranged.push(result),
+                Output::SiteArranged { result, .. } => peer.sited.push(result),
                 Output::PolicyChanged { result, .. } => peer.changed.push(result),
                 Output::Switched { result, .. } => peer.switched.push(result),
                 Output::Committed => {}

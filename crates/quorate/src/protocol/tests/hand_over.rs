@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::group::Group;
 use crate::base::event::Event;
-use crate::base::id::{GroupId, PeerName, Time};
+use crate::base::id::{Generation, GroupId, PeerName, Time};
 use crate::protocol::io::Input;
 use crate::protocol::message::Message;
 use crate::protocol::reign::sender::first_transfer;
@@ -87,7 +87,8 @@ fn an_old_word_of_another_group_does_not_stop_the_successor() {
     let incarnation = group.peers[&to].incarnation;
     let mut brief = group.peers[&to].machine.brief();
     brief.group_id = Some(GroupId(1));
-    brief.position.ballot.generation.0 -= 1;
+    let generation = brief.position.ballot.generation.to_bits() - 1;
+    brief.position.ballot.generation = Generation::from_bits(generation);
     for name in &others {
         let message = Message::Ping { number: u64::MAX, brief: brief.clone() };
         group.input(name, Input::Message { peer: to.clone(), incarnation, message });

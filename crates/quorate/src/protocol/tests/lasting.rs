@@ -20,7 +20,7 @@ use crate::record::Record;
 use crate::state::{BatchEnd, Membership, Meta, Reign};
 use crate::store::{EPOCH, Store};
 
-const BALLOT: Ballot = Ballot { generation: Generation(1), term: Term(1) };
+const BALLOT: Ballot = Ballot { generation: Generation::from_bits(1), term: Term(1) };
 const GROUP: Option<GroupId> = Some(GroupId(5));
 
 /// The replica `b` of a group of three, whose primary is `a`.
@@ -48,6 +48,8 @@ fn brief(ballot: Ballot, is_primary: bool) -> Brief {
         behind: None,
         is_stopping: false,
         has_failed: false,
+        site_epoch: 0,
+        is_confirmed: false,
     }
 }
 
@@ -82,6 +84,7 @@ impl Replica {
             client_rights: Default::default(),
             new_generations: Default::default(),
             monitor: None,
+            site: None,
             bounds,
         };
         let now = Time(1_000_000_000);
@@ -139,7 +142,7 @@ impl Replica {
                 group_time: GroupTime(1),
                 lead: Lead::default(),
                 expired_before: GroupTime(0),
-                meta,
+                meta: meta.map(Box::new),
             }),
             total: 1,
             digest: None,

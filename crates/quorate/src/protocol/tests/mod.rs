@@ -13,6 +13,8 @@ mod hand_over;
 mod lasting;
 mod membership;
 mod policy;
+mod promotion;
+mod sites;
 mod standstill;
 mod storage;
 mod switching;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::group::Group;
 use crate::base::error::{ArrangeError, ForceError};
 use crate::base::event::Event;
-use crate::base::id::{Now, PeerKind, PeerName};
+use crate::base::id::{Now, PeerKind, PeerName, Position, Sequence};
 use crate::config::{Monitor, MonitorChange};
 use crate::protocol::io::Input;
 use crate::protocol::{MachineStatus, PeerRole, Restraint};
@@ -36,7 +36,7 @@ fn status(group: &Group, at: &str) -> MachineStatus {
 }
 
 fn arrange(group: &mut Group, at: &str, request: u64, change: MonitorChange) {
-    group.input(&at.into(), Input::Arrange { request, change });
+    group.input(&at.into(), Input::Arrange { request, change: change.into() });
     group.run(SECOND * 2);
 }
 
@@ -44,6 +44,21 @@ fn force(group: &mut Group, at: &str, request: u64, gone: &[&str]) {
     let gone: BTreeSet<PeerName> = gone.iter().map(|name| PeerName::from(*name)).collect();
     group.input(&at.into(), Input::Force { request, gone });
     group.run(SECOND * 2);
+}
+
+/// One of three that is not the primary, and the two others.
+fn one_of_three(group: &Group) -> (&'static str, Vec<&'static str>) {
+    let left = another(&group.primary().expect("three have founded a group"));
+    (left, ["a", "b", "c"].into_iter().filter(|name| *name != left).collect())
+}
+
+const FIVE: [&str; 5] = ["a", "b", "c", "d", "e"];
+
+/// Two of five that are not the primary, and the three others.
+fn two_of_five(primary: &PeerName) -> (Vec<&'static str>, Vec<&'static str>) {
+    let left: Vec<&str> = FIVE.into_iter().filter(|n| *n != primary.as_str()).take(2).collect();
+    let gone = FIVE.into_iter().filter(|name| !left.contains(name)).collect();
+    (left, gone)
 }
 
 fn another(primary: &PeerName) -> &'static str {
@@ -181,12 +196,10 @@ fn a_joiner_beyond_one_more_than_the_size_waits_for_a_place() {
 #[test]
 fn without_a_primary_nothing_is_arranged_and_nothing_was_changed() {
     let mut group = kept();
-    let primary = group.primary().expect("three have founded a group");
-    let left = another(&primary);
-    let gone: Vec<&str> = ["a", "b", "c"].into_iter().filter(|name| *name != left).collect();
+    let (left, gone) = one_of_three(&group);
     gone.iter().for_each(|name| group.kill(name));
     group.run(SECOND * 15);
-    group.input(&left.into(), Input::Arrange { request: 1, change: MonitorChange::Off });
+    group.input(&left.into(), Input::Arrange { request: 1, change: MonitorChange::Off.into() });
     group.run(SECOND * 40);
     let arranged = &group.peers[&PeerName::from(left)].arranged;
     assert!(matches!(arranged[..], [Err(ArrangeError::NoPrimary { .. })]), "{arranged:?}");
@@ -199,8 +212,7 @@ fn one_that_is_left_is_forced_when_all_others_are_named_as_gone() {
     let primary = group.primary().expect("three have founded a group");
     group.add(primary.as_str(), "k", 7).expect("it decides");
     group.run(SECOND);
-    let left = another(&primary);
-    let gone: Vec<&str> = ["a", "b", "c"].into_iter().filter(|name| *name != left).collect();
+    let (left, gone) = one_of_three(&group);
     force(&mut group, left, 1, &gone);
     gone.iter().for_each(|name| group.kill(name));
     group.run(SECOND * 12);
@@ -231,12 +243,10 @@ fn one_that_is_left_is_forced_when_all_others_are_named_as_gone() {
 /// forced follows a primary for up to a failure timeout more.
 #[test]
 fn a_voter_that_is_bound_says_so() {
-    let names = ["a", "b", "c", "d", "e"];
-    let mut group = Group::founded(&names);
+    let mut group = Group::founded(&FIVE);
     group.run(SECOND * 3);
     let primary = group.primary().expect("five have founded a group");
-    let left: Vec<&str> = names.into_iter().filter(|n| *n != primary.as_str()).take(2).collect();
-    let gone: Vec<&str> = names.into_iter().filter(|name| !left.contains(name)).collect();
+    let (left, gone) = two_of_five(&primary);
     // One of them hears nothing of the primary for a while longer than the other.
     group.split(&[left[0]], &[primary.as_str()]);
     group.run(SECOND * 8);
@@ -252,6 +262,82 @@ fn a_voter_that_is_bound_says_so() {
     let forced = &group.peers[&PeerName::from(left[0])].forced;
     assert!(forced[1].is_ok(), "{forced:?}");
     assert_eq!(group.primary(), Some(left[0].into()));
+}
+
+/// A member that is refused for a setting is there, whoever names it as gone; and one that holds
+/// more is passed over by nobody, known as a member or not.
+#[test]
+fn nobody_is_forced_past_a_member_that_was_met_and_refused() {
+    let mut group = kept();
+    let (left, gone) = one_of_three(&group);
+    gone.iter().for_each(|name| group.kill(name));
+    group.run(SECOND * 15);
+    let refused_for = Some("failure_timeout".to_owned());
+    group.input(&left.into(), Input::Met { peer: gone[0].into(), refused_for });
+    force(&mut group, left, 1, &gone);
+    let own = group.peers[&PeerName::from(left)].store.position();
+    let more = Position { sequence: Sequence(own.sequence.0 + 1), ..own };
+    group.run(SECOND * 10);
+    group.input(&left.into(), Input::HolderMet { position: Some(more) });
+    force(&mut group, left, 2, &gone);
+    group.run(SECOND * 10);
+    group.input(&left.into(), Input::HolderMet { position: Some(own) });
+    force(&mut group, left, 3, &gone);
+    let forced = &group.peers[&PeerName::from(left)].forced;
+    let [alive, passed_over, done] = &forced[..] else { panic!("{forced:?}") };
+    let (peer, seen_by) = (gone[0].into(), left.into());
+    assert_eq!(*alive, Err(ForceError::Alive { peer, seen_by }));
+    let Err(ForceError::Refused { peer, why }) = passed_over else { panic!("{passed_over:?}") };
+    assert_eq!(peer.as_str(), left);
+    assert!(why.contains("later state"), "{why}");
+    assert!(done.is_ok(), "both have not been met for a failure timeout: {done:?}");
+}
+
+/// The same where a voter has met that one.
+#[test]
+fn a_voter_forces_nobody_past_a_holder_that_it_has_met() {
+    let mut group = Group::founded(&FIVE);
+    let primary = group.primary().expect("five have founded a group");
+    let (left, gone) = two_of_five(&primary);
+    gone.iter().for_each(|name| group.kill(name));
+    group.run(SECOND * 25);
+    let voter = PeerName::from(left[1]);
+    let own = group.peers[&voter].store.position();
+    let more = Position { sequence: Sequence(own.sequence.0 + 1), ..own };
+    group.input(&voter, Input::HolderMet { position: Some(more) });
+    force(&mut group, left[0], 1, &gone);
+    let forced = group.peers[&PeerName::from(left[0])].forced.clone();
+    let [Err(ForceError::Refused { peer, why })] = &forced[..] else { panic!("{forced:?}") };
+    assert_eq!(*peer, voter);
+    assert!(why.contains("later state"), "{why}");
+    group.run(SECOND * 10);
+    force(&mut group, left[0], 2, &gone);
+    assert!(group.peers[&PeerName::from(left[0])].forced[1].is_ok());
+}
+
+/// Two of three were started blank, to join as they did at first. Neither knows the third, nor
+/// anybody else who follows it.
+#[test]
+fn peers_that_come_back_to_join_follow_whom_they_have_voted_for() {
+    let mut group = Group::new(&["a"]);
+    group.start("a");
+    group.run(SECOND * 3);
+    for name in ["b", "c"] {
+        group.start_as(name, PeerKind::Joiner);
+        group.run(SECOND * 3);
+    }
+    assert_eq!(group.members("a"), ("abc".to_owned(), false));
+    group.add("a", "k", 7).expect("it decides");
+    group.run(SECOND);
+    for name in ["b", "c"] {
+        group.kill(name);
+        group.start_as(name, PeerKind::Joiner);
+    }
+    group.run(SECOND * 30);
+    assert_eq!(group.primary(), Some("a".into()));
+    for name in ["a", "b", "c"] {
+        assert_eq!((group.members(name).0.as_str(), group.total(name, "k")), ("abc", 7), "{name}");
+    }
 }
 
 /// One that was forgotten while it was away holds the same generation as those who refuse it. The
@@ -374,7 +460,7 @@ fn a_primary_without_a_lease_answers_no_change_of_the_monitor() {
     }
     let now = status(&group, primary.as_str());
     assert_eq!((now.role, now.quorum), (PeerRole::Primary, false));
-    group.input(&primary, Input::Arrange { request: 2, change: MonitorChange::Off });
+    group.input(&primary, Input::Arrange { request: 2, change: MonitorChange::Off.into() });
     group.run(SECOND / 10);
     assert_eq!(status(&group, primary.as_str()).role, PeerRole::Primary);
     assert_eq!(group.peers[&primary].arranged, [Ok(1)], "another may have changed it since");

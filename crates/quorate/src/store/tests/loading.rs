@@ -18,11 +18,17 @@ fn records(cells: &[(&str, Option<u64>)]) -> Records {
 }
 
 fn end(sequence: u64) -> BatchEnd {
-    let ballot = Ballot { generation: Generation(1), term: Term(1) };
+    let ballot = Ballot { generation: Generation::from_bits(1), term: Term(1) };
     let position = Position { ballot, sequence: Sequence(sequence) };
     let (group_time, expired_before) = (GroupTime(5), GroupTime(0));
     let meta = Some(Meta::default());
-    BatchEnd { position, group_time, lead: Lead::default(), expired_before, meta }
+    BatchEnd {
+        position,
+        group_time,
+        lead: Lead::default(),
+        expired_before,
+        meta: meta.map(Box::new),
+    }
 }
 
 fn keys_since(store: &Store, since: u64) -> Vec<String> {
@@ -154,7 +160,7 @@ fn loading_stops_where_it_is_told_to_and_goes_on_from_there() {
 #[test]
 fn a_reigning_store_takes_nothing_that_was_loaded() {
     let store = loaded();
-    store.begin_reign(Ballot { generation: Generation(1), term: Term(2) }, GroupTime(9));
+    store.begin_reign(Ballot { generation: Generation::from_bits(1), term: Term(2) }, GroupTime(9));
     let mut loading = Loading::default();
     store.load(&mut loading, &mut records(&[("x", Some(1))]), 1).expect("the key is usable");
     assert_eq!(store.apply_loaded(loading, &end(20 * EPOCH)), Err(ApplyError::Reigning));

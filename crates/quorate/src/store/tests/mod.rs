@@ -77,7 +77,7 @@ pub(super) fn bounds() -> Bounds {
 }
 
 pub(super) fn ballot(term: u64) -> Ballot {
-    Ballot { generation: Generation(1), term: Term(term) }
+    Ballot { generation: Generation::from_bits(1), term: Term(term) }
 }
 
 /// A store that reigns and may decide for ever, its group time being the time.

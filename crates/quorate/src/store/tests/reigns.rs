@@ -117,6 +117,27 @@ fn a_deposed_primary_counts_what_it_gives_up() {
     assert_eq!(old.give_up_units(Sequence(0)), Some(3), "of what is left");
 }
 
+/// It was elected once more by those that lacked its tail, and lost its reign before they had it:
+/// what it decided in both is in doubt.
+#[test]
+fn what_was_decided_in_an_earlier_reign_stays_in_doubt_in_the_next() {
+    let (store, replica) = (primary(), follower());
+    add(&store, "a", 3);
+    store.set_committed(follow(&store, &replica).end);
+    add(&store, "a", 4);
+    assert_eq!(store.units_in_doubt(), 4);
+    store.begin_reign(ballot(2), GroupTime(0));
+    store.grant(Time(u64::MAX), 0);
+    assert_eq!((store.unreplicated_units(), store.units_in_doubt()), (0, 4));
+    add(&store, "b", 5);
+    assert_eq!(store.units_in_doubt(), 9);
+    store.end_reign();
+    assert_eq!(store.units_in_doubt(), 9);
+    store.begin_reign(ballot(3), GroupTime(0));
+    store.set_committed(cut_since(&store, Sequence(0)).end);
+    assert_eq!(store.units_in_doubt(), 0, "a majority holds the first cut, and all before");
+}
+
 /// Brings a peer with changes past `common` to a cut of another history.
 fn repair(primary: &Store, tail: &Store, common: Position) {
     let keys = tail.keys_since(common.sequence, 100).expect("few");

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use crate::base::id::{
-    Ballot, GroupId, GroupTime, Incarnation, Lead, Member, MemberId, PeerStart, Position,
+    Ballot, Generation, GroupId, GroupTime, Incarnation, Lead, Member, MemberId, PeerStart,
+    Position,
 };
 use crate::base::policy::{MAX_POLICY_BYTES, Policy};
 use crate::protocol::message::{
@@ -11,7 +12,10 @@ use crate::protocol::message::{
     VoteRequest,
 };
 use crate::record::Records;
-use crate::state::{BatchEnd, MAX_HISTORY, MAX_REMOVED, Membership, Meta, Reign};
+use crate::state::{
+    BatchEnd, MAX_HISTORY, MAX_LINEAGE, MAX_REMOVED, Membership, Meta, Promoted, Reign, SitePhase,
+    SiteState,
+};
 use crate::store::Digest;
 use crate::wire::bounds::{self, MAX_LISTED, required};
 use crate::wire::convert::upkeep;
@@ -81,6 +85,7 @@ pub(in crate::wire) fn message(message: proto::Message) -> Read<Message> {
             Message::Peers { stamp: position(peers.stamp)?, members: voters(peers.members)? }
         }
         Kind::StandNow(stand) => Message::StandNow { ballot: ballot(stand.ballot)? },
+        Kind::TakeOver(over) => Message::TakeOver { ballot: ballot(over.ballot)? },
         Kind::Follow(follow) => Message::Follow {
             ballot: ballot(follow.ballot)?,
             group_id: group(follow.group_id)?,
@@ -238,7 +243,35 @@ fn membership(membership: Option<proto::Membership>) -> Read<Membership> {
         next: membership.next.map(|next| voters(next.members)).transpose()?,
         removed: members(membership.removed, MAX_REMOVED)?,
         upkeep: upkeep::upkeep(membership.upkeep)?,
+        site: sites(membership.site, membership.standby)?,
     })
+}
+
+/// The sites, and who is listed of the one that follows: nobody where there is but one.
+fn sites(site: Option<proto::Site>, listed: Vec<proto::Member>) -> Read<Option<Box<SiteState>>> {
+    let listed = voters(listed)?;
+    let Some(site) = site else { return Ok(None) };
+    bounds::checked_name("active site", &site.active)?;
+    bounds::checked_name("standby site", &site.standby)?;
+    bounds::count("generations", site.lineage.len(), 0, MAX_LINEAGE)?;
+    // A phase that this version does not know is none in which anybody decides.
+    let phase = match proto::SitePhase::try_from(site.phase) {
+        Ok(proto::SitePhase::PhaseOpen) => SitePhase::Open,
+        Ok(proto::SitePhase::PhaseSealing) | Err(_) => SitePhase::Sealing,
+        Ok(proto::SitePhase::PhaseSealed) => SitePhase::Sealed,
+    };
+    let promoted = |proto::Promoted { is_forced, as_of }| {
+        let as_of = bounds::clock("time of a promotion", as_of)?;
+        Ok::<_, WireError>(Promoted { is_forced, as_of })
+    };
+    Ok(Some(Box::new(SiteState {
+        phase,
+        promoted: site.promoted.map(promoted).transpose()?,
+        lineage: site.lineage.into_iter().map(Generation::from_bits).collect(),
+        active: site.active,
+        standby: site.standby,
+        listed,
+    })))
 }
 
 fn meta(meta: proto::Meta) -> Read<Meta> {
@@ -278,6 +311,8 @@ fn brief(brief: Option<proto::Brief>) -> Read<Brief> {
         acknowledged: brief.acknowledged.map(TryInto::try_into).transpose()?,
         is_stopping: brief.is_stopping,
         has_failed: brief.has_failed,
+        site_epoch: bounds::site_epoch(brief.site_epoch)?,
+        is_confirmed: brief.is_confirmed,
     })
 }
 
@@ -291,6 +326,7 @@ fn vote_request(request: proto::VoteRequest) -> Read<VoteRequest> {
         proto::Campaign::Unspecified => return Err(WireError::Missing { field: "campaign" }),
         proto::Campaign::Ordinary => Campaign::Ordinary,
         proto::Campaign::NewGeneration => Campaign::NewGeneration,
+        proto::Campaign::Promotion => Campaign::Promotion,
     };
     Ok(VoteRequest {
         ballot: ballot(request.ballot)?,
@@ -316,7 +352,7 @@ fn batch_end(end: proto::BatchEnd) -> Read<BatchEnd> {
         group_time,
         lead: Lead { nanos, jumped: bounds::clock("jump of the calendar", end.jumped)? },
         expired_before: bounds::clock("expired before", end.expired_before)?,
-        meta: end.meta.map(meta).transpose()?,
+        meta: end.meta.map(meta).transpose()?.map(Box::new),
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::base::id::GroupTime;
 use crate::base::told::millis;
 use crate::config::{Monitor, MonitorChange};
-use crate::protocol::message::{ArrangeOutcome, Message};
+use crate::protocol::message::{ArrangeOutcome, Arrangement, Message};
 use crate::state::Upkeep;
 use crate::wire::bounds::{self, MAX_LISTED, required};
 use crate::wire::error::WireError;
@@ -49,14 +49,45 @@ pub(in crate::wire::convert) fn arranged(request: u64, outcome: ArrangeOutcome) 
         ArrangeOutcome::Arranged { revision } => (proto::ArrangeOutcome::ArrangeArranged, revision),
         ArrangeOutcome::NotAllowed => (proto::ArrangeOutcome::ArrangeNotAllowed, 0),
         ArrangeOutcome::OldVersion => (proto::ArrangeOutcome::ArrangeOldVersion, 0),
+        ArrangeOutcome::NoSite => (proto::ArrangeOutcome::ArrangeNoSite, 0),
+        ArrangeOutcome::OtherDecides => (proto::ArrangeOutcome::ArrangeOtherDecides, 0),
+        ArrangeOutcome::OtherHolds => (proto::ArrangeOutcome::ArrangeOtherHolds, 0),
+        ArrangeOutcome::NotVerified => (proto::ArrangeOutcome::ArrangeNotVerified, 0),
+        ArrangeOutcome::Sealed => (proto::ArrangeOutcome::ArrangeSealed, 0),
     };
     proto::Arranged { request, outcome: outcome.into(), revision }
 }
 
 /// A request to arrange something, from its generated twin.
 pub(in crate::wire::convert) fn arrange(arrange: proto::Arrange) -> Read<Message> {
-    let What::Monitor(change) = required("what is to be arranged", arrange.what)?;
-    Ok(Message::Arrange { request: arrange.request, change: monitor_change(&change)? })
+    let site_epoch = bounds::site_epoch(arrange.site_epoch)?;
+    let change = match required("what is to be arranged", arrange.what)? {
+        What::Monitor(change) => Arrangement::Monitor(monitor_change(&change)?),
+        What::Site(change) => match proto::SiteChange::try_from(change) {
+            Ok(proto::SiteChange::SiteActivate) => Arrangement::Activate,
+            Ok(proto::SiteChange::SiteDemote) => Arrangement::Demote { site_epoch },
+            Ok(proto::SiteChange::SiteSwitch) => Arrangement::SwitchSites { site_epoch },
+            Ok(proto::SiteChange::SiteUnspecified) | Err(_) => {
+                return Err(WireError::Missing { field: "what is to become of the site" });
+            }
+        },
+    };
+    Ok(Message::Arrange { request: arrange.request, change })
+}
+
+/// A request to arrange something, for its generated twin.
+pub(in crate::wire::convert) fn asked(request: u64, change: &Arrangement) -> proto::Arrange {
+    let (what, site_epoch) = match change {
+        Arrangement::Monitor(change) => (What::Monitor(change.into()), 0),
+        Arrangement::Activate => (What::Site(proto::SiteChange::SiteActivate.into()), 0),
+        Arrangement::Demote { site_epoch } => {
+            (What::Site(proto::SiteChange::SiteDemote.into()), *site_epoch)
+        }
+        Arrangement::SwitchSites { site_epoch } => {
+            (What::Site(proto::SiteChange::SiteSwitch.into()), *site_epoch)
+        }
+    };
+    proto::Arrange { request, what: Some(what), site_epoch: bounds::short(site_epoch) }
 }
 
 fn monitor_change(change: &proto::MonitorChange) -> Read<MonitorChange> {
@@ -114,6 +145,11 @@ pub(in crate::wire::convert) fn arrange_outcome(arranged: &proto::Arranged) -> R
         }
         proto::ArrangeOutcome::ArrangeNotAllowed => ArrangeOutcome::NotAllowed,
         proto::ArrangeOutcome::ArrangeOldVersion => ArrangeOutcome::OldVersion,
+        proto::ArrangeOutcome::ArrangeNoSite => ArrangeOutcome::NoSite,
+        proto::ArrangeOutcome::ArrangeOtherDecides => ArrangeOutcome::OtherDecides,
+        proto::ArrangeOutcome::ArrangeOtherHolds => ArrangeOutcome::OtherHolds,
+        proto::ArrangeOutcome::ArrangeNotVerified => ArrangeOutcome::NotVerified,
+        proto::ArrangeOutcome::ArrangeSealed => ArrangeOutcome::Sealed,
     };
     Ok(Message::Arranged { request: arranged.request, outcome })
 }

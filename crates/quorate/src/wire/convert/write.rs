@@ -8,11 +8,10 @@ use crate::protocol::message::{
     Brief, Campaign, Grant, Message, Piece, PolicyOutcome, RemoveOutcome, SwitchOutcome,
     VoteRequest,
 };
-use crate::state::{BatchEnd, Membership, Meta, Reign, Upkeep};
+use crate::state::{BatchEnd, Membership, Meta, Promoted, Reign, SitePhase, SiteState, Upkeep};
 use crate::wire::bounds::{self, MAX_SETTING_BYTES};
 use crate::wire::convert::upkeep;
 use crate::wire::generated as proto;
-use crate::wire::generated::arrange::What;
 use crate::wire::generated::message::Kind;
 
 impl From<&Message> for proto::Message {
@@ -76,10 +75,7 @@ fn kind(message: &Message) -> Kind {
             request: *request,
             outcome: proto::SwitchOutcome::from(*outcome).into(),
         }),
-        Message::Arrange { request, change } => Kind::Arrange(proto::Arrange {
-            request: *request,
-            what: Some(What::Monitor(change.into())),
-        }),
+        Message::Arrange { request, change } => Kind::Arrange(upkeep::asked(*request, change)),
         Message::Arranged { request, outcome } => {
             Kind::Arranged(upkeep::arranged(*request, *outcome))
         }
@@ -95,6 +91,9 @@ fn kind(message: &Message) -> Kind {
         }),
         Message::StandNow { ballot } => {
             Kind::StandNow(proto::StandNow { ballot: Some((*ballot).into()) })
+        }
+        Message::TakeOver { ballot } => {
+            Kind::TakeOver(proto::TakeOver { ballot: Some((*ballot).into()) })
         }
         Message::Follow { ballot, group_id, is_established } => Kind::Follow(proto::Follow {
             ballot: Some((*ballot).into()),
@@ -180,21 +179,21 @@ impl From<SwitchOutcome> for proto::SwitchOutcome {
 
 impl From<Ballot> for proto::Ballot {
     fn from(ballot: Ballot) -> Self {
-        Self { generation: ballot.generation.0, term: ballot.term.0 }
+        Self { generation: ballot.generation.to_bits(), term: ballot.term.0 }
     }
 }
 
 impl From<Position> for proto::Position {
     fn from(position: Position) -> Self {
         let Ballot { generation, term } = position.ballot;
-        Self { generation: generation.0, term: term.0, sequence: position.sequence.0 }
+        Self { generation: generation.to_bits(), term: term.0, sequence: position.sequence.0 }
     }
 }
 
 impl From<&Reign> for proto::Reign {
     fn from(reign: &Reign) -> Self {
         let Ballot { generation, term } = reign.ballot;
-        Self { generation: generation.0, term: term.0, after: reign.after.0 }
+        Self { generation: generation.to_bits(), term: term.0, after: reign.after.0 }
     }
 }
 
@@ -218,6 +217,29 @@ impl From<&Membership> for proto::Membership {
                 .map(|next| proto::MemberList { members: next.iter().map(Into::into).collect() }),
             removed: membership.removed.iter().map(Into::into).collect(),
             upkeep: (membership.upkeep != Upkeep::default()).then(|| (&membership.upkeep).into()),
+            standby: membership.standby().iter().map(Into::into).collect(),
+            site: membership.site.as_deref().map(Into::into),
+        }
+    }
+}
+
+impl From<&SiteState> for proto::Site {
+    fn from(site: &SiteState) -> Self {
+        let phase = match site.phase {
+            SitePhase::Open => proto::SitePhase::PhaseOpen,
+            SitePhase::Sealing => proto::SitePhase::PhaseSealing,
+            SitePhase::Sealed => proto::SitePhase::PhaseSealed,
+        };
+        let promoted = |promoted: Promoted| proto::Promoted {
+            is_forced: promoted.is_forced,
+            as_of: promoted.as_of.0,
+        };
+        Self {
+            active: site.active.clone(),
+            standby: site.standby.clone(),
+            phase: phase.into(),
+            promoted: site.promoted.map(promoted),
+            lineage: site.lineage.iter().map(|generation| generation.to_bits()).collect(),
         }
     }
 }
@@ -260,6 +282,8 @@ impl From<&Brief> for proto::Brief {
             acknowledged: brief.acknowledged.map(Into::into),
             is_stopping: brief.is_stopping,
             has_failed: brief.has_failed,
+            site_epoch: bounds::short(brief.site_epoch),
+            is_confirmed: brief.is_confirmed,
         }
     }
 }
@@ -269,6 +293,7 @@ impl From<&VoteRequest> for proto::VoteRequest {
         let campaign = match request.campaign {
             Campaign::Ordinary => proto::Campaign::Ordinary,
             Campaign::NewGeneration => proto::Campaign::NewGeneration,
+            Campaign::Promotion => proto::Campaign::Promotion,
         };
         Self {
             ballot: Some(request.ballot.into()),
@@ -289,7 +314,7 @@ impl From<&BatchEnd> for proto::BatchEnd {
             expired_before: end.expired_before.0,
             lead: end.lead.nanos,
             jumped: end.lead.jumped.0,
-            meta: end.meta.as_ref().map(Into::into),
+            meta: end.meta.as_deref().map(Into::into),
         }
     }
 }

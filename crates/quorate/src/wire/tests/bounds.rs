@@ -4,8 +4,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::body;
 use crate::base::id::{
-    Ballot, Generation, GroupTime, Incarnation, MAX_ADDRESS_BYTES, MemberId, PeerKind, PeerName,
-    Position, Sequence, Term,
+    Ballot, Generation, GroupTime, Incarnation, MAX_ADDRESS_BYTES, MAX_NAME_BYTES, MemberId,
+    PeerKind, PeerName, Position, Sequence, Term,
 };
 use crate::model::{Item, MAX_ITEMS, MAX_KEY_BYTES};
 use crate::protocol::Standing;
@@ -48,7 +48,7 @@ fn piece(records: Bytes) -> Kind {
     Kind::Piece(proto::Piece { ballot: ballot(), records, ..Default::default() })
 }
 
-fn vote_reply(voters: usize, next: usize, removed: usize) -> Kind {
+fn vote_reply(voters: usize, next: usize, removed: usize, standby: usize) -> Kind {
     let member = |number: usize| {
         let name = format!("a{number}");
         proto::Member { name, id: Some(1), address: String::new() }
@@ -59,6 +59,8 @@ fn vote_reply(voters: usize, next: usize, removed: usize) -> Kind {
         next: Some(proto::MemberList { members: (0..next).map(member).collect() }),
         removed: (0..removed).map(member).collect(),
         upkeep: None,
+        standby: (0..standby).map(member).collect(),
+        site: None,
     };
     Kind::VoteReply(proto::VoteReply {
         ballot: ballot(),
@@ -114,7 +116,7 @@ fn nobody_is_listed_twice_where_each_counts() {
     let reaches = proto::Brief { reaches: names(), ..brief() };
     assert_eq!(read_message(ping(reaches)), twice("peer reached", "x"));
     for list in 0..3 {
-        let Kind::VoteReply(mut reply) = vote_reply(2, 2, 2) else { unreachable!("it is one") };
+        let Kind::VoteReply(mut reply) = vote_reply(2, 2, 2, 2) else { unreachable!("it is one") };
         if let Some(membership) = &mut reply.membership {
             let next = membership.next.as_mut().map(|next| &mut next.members);
             let lists = [Some(&mut membership.voters), next, Some(&mut membership.removed)];
@@ -131,10 +133,11 @@ fn nobody_is_listed_twice_where_each_counts() {
 #[test]
 fn lists_have_bounds() {
     let too_many = |max| Err(WireError::Count { field: "members", count: max + 1, min: 0, max });
-    assert!(read_message(vote_reply(MAX_LISTED, MAX_LISTED, MAX_REMOVED)).is_ok());
-    assert_eq!(read_message(vote_reply(MAX_LISTED + 1, 0, 0)), too_many(MAX_LISTED));
-    assert_eq!(read_message(vote_reply(0, MAX_LISTED + 1, 0)), too_many(MAX_LISTED));
-    assert_eq!(read_message(vote_reply(0, 0, MAX_REMOVED + 1)), too_many(MAX_REMOVED));
+    assert!(read_message(vote_reply(MAX_LISTED, MAX_LISTED, MAX_REMOVED, MAX_LISTED)).is_ok());
+    assert_eq!(read_message(vote_reply(MAX_LISTED + 1, 0, 0, 0)), too_many(MAX_LISTED));
+    assert_eq!(read_message(vote_reply(0, MAX_LISTED + 1, 0, 0)), too_many(MAX_LISTED));
+    assert_eq!(read_message(vote_reply(0, 0, MAX_REMOVED + 1, 0)), too_many(MAX_REMOVED));
+    assert_eq!(read_message(vote_reply(0, 0, 0, MAX_LISTED + 1)), too_many(MAX_LISTED));
 
     let names = |count| (0..count).map(|number| format!("a{number}")).collect();
     let reaches = |count| proto::Brief { reaches: names(count), ..brief() };
@@ -263,7 +266,7 @@ fn numbers_have_ranges() {
     for lane in [0, 3, 5, -1] {
         assert!(read(kind::HELLO, &proto::Hello { lane, ..hello() }).is_err(), "lane {lane}");
     }
-    for campaign in [0, 3, -1] {
+    for campaign in [0, 4, -1] {
         let request = proto::VoteRequest {
             ballot: ballot(),
             campaign,
@@ -401,16 +404,18 @@ fn the_longest_hello_is_within_its_bound() {
         has_state: true,
         succession: Succession { start: Some(u64::MAX), succeeded: Some(u64::MAX) },
         tls: "t".repeat(32),
+        site: "s".repeat(MAX_NAME_BYTES),
+        site_epoch: 4095,
         standing: Standing {
             position: Position {
-                ballot: Ballot { generation: Generation(u64::MAX), term: Term::MAX },
+                ballot: Ballot { generation: Generation::from_bits(u64::MAX), term: Term::MAX },
                 sequence: Sequence::MAX_READ,
             },
-            generations: vec![Generation(u64::MAX); MAX_HISTORY],
+            generations: vec![Generation::from_bits(u64::MAX); MAX_HISTORY],
         },
     };
     let (kind, body) = body(&Frame::Hello(longest.clone()));
-    assert_eq!(MAX_HELLO_BYTES, 67_250, "as docs/wire.md says");
+    assert_eq!(MAX_HELLO_BYTES, 67_321, "as docs/wire.md says");
     assert!(body.len() <= MAX_HELLO_BYTES, "{} bytes", body.len());
     assert_eq!(decode(kind, body), Ok(Frame::Hello(longest)));
 }

@@ -15,9 +15,9 @@ use crate::wire::{Frame, Hello, begin, calls, finish, kind, replies};
 #[test]
 fn a_frame_is_its_length_its_kind_and_its_body() {
     let held = Message::Held {
-        ballot: Ballot { generation: Generation(1), term: Term(2) },
+        ballot: Ballot { generation: Generation::from_bits(1), term: Term(2) },
         position: Position {
-            ballot: Ballot { generation: Generation(1), term: Term(2) },
+            ballot: Ballot { generation: Generation::from_bits(1), term: Term(2) },
             sequence: Sequence(300),
         },
     };
@@ -50,6 +50,8 @@ fn a_hello_is_laid_out_as_documented() {
         has_state: false,
         succession: Default::default(),
         tls: String::new(),
+        site: String::new(),
+        site_epoch: 0,
         standing: Standing::default(),
     };
     #[rustfmt::skip]
@@ -66,9 +68,12 @@ fn a_hello_is_laid_out_as_documented() {
     ];
     assert_eq!(encoded(&Frame::Hello(hello.clone()))[..], bytes);
     let bare = hello.clone();
-    let ballot = Ballot { generation: Generation(6), term: Term(7) };
+    let ballot = Ballot { generation: Generation::from_bits(6), term: Term(7) };
     let position = Position { ballot, sequence: Sequence(8) };
-    let standing = Standing { position, generations: vec![Generation(5), Generation(6)] };
+    let standing = Standing {
+        position,
+        generations: vec![Generation::from_bits(5), Generation::from_bits(6)],
+    };
     // A peer that does not know of model settings sends, and is sent, the same without them.
     let hello = Hello { model_settings: vec![("l".into(), "w".into())], ..hello };
     let with_model = encoded(&Frame::Hello(hello.clone()));
@@ -114,7 +119,7 @@ fn calls_are_laid_out_as_documented() {
 fn replies_are_laid_out_as_documented() {
     let mut out = BytesMut::new();
     let answer = Answer { code: 7, units: 1, words: [2, 3, 4, 5, 6, 7] };
-    let ballot = Ballot { generation: Generation(8), term: Term(9) };
+    let ballot = Ballot { generation: Generation::from_bits(8), term: Term(9) };
     let position = Position { ballot, sequence: Sequence(10) };
     replies::push_decided(&mut out, 0x0a0b_0c0d, &answer, position, GroupTime(11));
     let mut bytes = vec![0x0d, 0x0c, 0x0b, 0x0a, 0, 7];

@@ -18,11 +18,14 @@ use crate::model::{Answer, Delta, MAX_ITEMS, MAX_KEY_BYTES, Value};
 use crate::protocol::Standing;
 use crate::protocol::io::Succession;
 use crate::protocol::message::{
-    ArrangeOutcome, Brief, Campaign, Grant, Lane, Message, Piece, PolicyOutcome, RemoveOutcome,
-    SwitchOutcome, VoteRequest,
+    ArrangeOutcome, Arrangement, Brief, Campaign, Grant, Lane, Message, Piece, PolicyOutcome,
+    RemoveOutcome, SwitchOutcome, VoteRequest,
 };
 use crate::record::{Packer, Records};
-use crate::state::{BatchEnd, MAX_HISTORY, Membership, Meta, Reign, Upkeep};
+use crate::state::{
+    BatchEnd, MAX_HISTORY, MAX_LINEAGE, Membership, Meta, Promoted, Reign, SitePhase, SiteState,
+    Upkeep,
+};
 use crate::store::Digest;
 use crate::wire::replies::{Outcome, Refusal, Reply};
 use crate::wire::{
@@ -146,6 +149,7 @@ fn control_message() -> BoxedStrategy<Message> {
         ),
         (ballot(), peer()).prop_map(|(ballot, to)| Message::Release { ballot, to }),
         ballot().prop_map(|ballot| Message::StandNow { ballot }),
+        ballot().prop_map(|ballot| Message::TakeOver { ballot }),
         (number(), peer()).prop_map(|(request, peer)| Message::Remove { request, peer }),
         (number(), outcome()).prop_map(|(request, outcome)| Message::Removed { request, outcome }),
         (number(), peer(), ballot()).prop_map(|(request, to, ballot)| Message::SwitchPrimary {
@@ -155,7 +159,7 @@ fn control_message() -> BoxedStrategy<Message> {
         }),
         (number(), switch_outcome())
             .prop_map(|(request, outcome)| Message::Switched { request, outcome }),
-        (number(), monitor_change())
+        (number(), arrangement())
             .prop_map(|(request, change)| Message::Arrange { request, change }),
         (number(), arrange_outcome())
             .prop_map(|(request, outcome)| Message::Arranged { request, outcome }),
@@ -219,6 +223,8 @@ fn hello() -> BoxedStrategy<Hello> {
                 succeeded: (numbers.0 & 2 == 2).then_some(numbers.0),
             },
             tls: ["", "off", "required"][numbers.0 as usize % 3].to_owned(),
+            site: ["", "east", "west"][numbers.0 as usize % 3].to_owned(),
+            site_epoch: numbers.0 % 4096,
             versions: (versions.0.min(versions.1).max(1), versions.0.max(versions.1).max(1)),
             // Whoever asks a peer need not know its group.
             group: if lane == Lane::Admin && numbers.1 & 1 == 1 { String::new() } else { names.0 },
@@ -238,7 +244,7 @@ fn hello() -> BoxedStrategy<Hello> {
 }
 
 fn standing() -> BoxedStrategy<Standing> {
-    let generations = vec(number().prop_map(Generation), 0..=MAX_HISTORY);
+    let generations = vec(number().prop_map(Generation::from_bits), 0..=MAX_HISTORY);
     (position(), generations)
         .prop_map(|(position, generations)| Standing { position, generations })
         .boxed()
@@ -321,7 +327,7 @@ fn clock() -> impl Strategy<Value = GroupTime> {
 
 fn ballot() -> impl Strategy<Value = Ballot> {
     (number(), up_to(Term::MAX.0)).prop_map(|(generation, term)| Ballot {
-        generation: Generation(generation),
+        generation: Generation::from_bits(generation),
         term: Term(term),
     })
 }
@@ -364,13 +370,32 @@ fn peers() -> BoxedStrategy<Vec<PeerName>> {
 }
 
 fn membership() -> BoxedStrategy<Membership> {
-    (position(), voters(), option::of(voters()), members(), upkeep())
-        .prop_map(|(stamp, voters, next, removed, upkeep)| Membership {
+    (position(), voters(), option::of(voters()), members(), upkeep(), option::of(sites()))
+        .prop_map(|(stamp, voters, next, removed, upkeep, site)| Membership {
             stamp,
             voters,
             next,
             removed,
             upkeep,
+            site: site.map(Box::new),
+        })
+        .boxed()
+}
+
+fn sites() -> BoxedStrategy<SiteState> {
+    let phase =
+        prop_oneof![Just(SitePhase::Open), Just(SitePhase::Sealing), Just(SitePhase::Sealed)];
+    let promoted = (any::<bool>(), (0..=GroupTime::MAX_READ.0).prop_map(GroupTime))
+        .prop_map(|(is_forced, as_of)| Promoted { is_forced, as_of });
+    let lineage = vec(any::<u64>().prop_map(Generation::from_bits), 0..=MAX_LINEAGE);
+    (name(), name(), voters(), phase, option::of(promoted), lineage)
+        .prop_map(|(active, standby, listed, phase, promoted, lineage)| SiteState {
+            active,
+            standby,
+            listed,
+            phase,
+            promoted,
+            lineage,
         })
         .boxed()
 }
@@ -412,6 +437,21 @@ fn arrange_outcome() -> BoxedStrategy<ArrangeOutcome> {
         number().prop_map(|revision| ArrangeOutcome::Arranged { revision }),
         Just(ArrangeOutcome::NotAllowed),
         Just(ArrangeOutcome::OldVersion),
+        Just(ArrangeOutcome::NoSite),
+        Just(ArrangeOutcome::OtherDecides),
+        Just(ArrangeOutcome::OtherHolds),
+        Just(ArrangeOutcome::NotVerified),
+        Just(ArrangeOutcome::Sealed),
+    ]
+    .boxed()
+}
+
+fn arrangement() -> BoxedStrategy<Arrangement> {
+    prop_oneof![
+        monitor_change().prop_map(Arrangement::Monitor),
+        Just(Arrangement::Activate),
+        (0..4096_u64).prop_map(|site_epoch| Arrangement::Demote { site_epoch }),
+        (0..4096_u64).prop_map(|site_epoch| Arrangement::SwitchSites { site_epoch }),
     ]
     .boxed()
 }
@@ -475,9 +515,9 @@ fn brief() -> BoxedStrategy<Brief> {
         (option::of(group_id()), any::<bool>(), option::of(ballot()), option::of(position())),
         (peers(), peers()),
         (any::<u8>(), clock(), number(), any::<bool>(), option::of(number())),
-        (any::<bool>(), any::<bool>()),
+        (any::<bool>(), any::<bool>(), 0..4096_u64),
     )
-        .prop_map(|(first, second, (reaches, members), rest, (is_stopping, has_failed))| {
+        .prop_map(|(first, second, (reaches, members), rest, (is_stopping, has_failed, epoch))| {
             let (priority, wall, uptime_ms, has_quorum, behind) = rest;
             let (ballot, is_primary, primary, position) = first;
             let (group_id, is_member, suspects, acknowledged) = second;
@@ -499,6 +539,8 @@ fn brief() -> BoxedStrategy<Brief> {
                 acknowledged,
                 is_stopping,
                 has_failed,
+                site_epoch: epoch,
+                is_confirmed: epoch & 1 == 1,
             }
         })
         .boxed()
@@ -532,7 +574,7 @@ fn piece() -> BoxedStrategy<Piece> {
     let end = (position(), clock(), lead, clock(), option::of(meta())).prop_map(
         |(position, group_time, (nanos, jumped), expired_before, meta)| {
             let lead = Lead { nanos: nanos.min(GroupTime::MAX_READ.0 - group_time.0), jumped };
-            BatchEnd { position, group_time, lead, expired_before, meta }
+            BatchEnd { position, group_time, lead, expired_before, meta: meta.map(Box::new) }
         },
     );
     let ending = (option::of(end), option::of((number(), any::<u64>())));

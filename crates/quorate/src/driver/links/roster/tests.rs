@@ -24,6 +24,7 @@ fn roster(kind: PeerKind, configured: &[&str]) -> Roster {
         client_rights,
         new_generations: Default::default(),
         monitor: None,
+        site: None,
         bounds,
     };
     let configured = configured.iter().map(|n| ((*n).into(), format!("{n}:1")));
@@ -57,6 +58,8 @@ fn hello(name: &str, kind: PeerKind, has_state: bool) -> Hello {
         has_state,
         succession: Default::default(),
         tls: String::new(),
+        site: String::new(),
+        site_epoch: 0,
         standing: Standing::default(),
     }
 }
@@ -159,7 +162,7 @@ fn a_peer_that_stands_further_in_the_same_group_is_no_stranger() {
     roster.set_membership(&held);
     let at = |sequence| Standing {
         position: Position { sequence: Sequence(sequence), ..Position::BLANK },
-        generations: vec![Generation(0)],
+        generations: vec![Generation::from_bits(0)],
     };
     for name in ["z", "d"] {
         let says = |theirs| {
