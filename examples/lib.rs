@@ -114,7 +114,7 @@ mod tests {
                     reason: NoPrimaryReason::Electing,
                 })
                 .into(),
-                "no primary: an election has not ended",
+                "no primary: an election has not ended, which takes some seconds",
             ),
         ];
         for (error, begins) in errors {

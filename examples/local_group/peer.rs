@@ -225,7 +225,7 @@ fn sentence(me: &PeerName, event: &Event) -> Option<String> {
             "finds that its clock may have stood still, and asks the others".to_owned()
         }
         Event::SteppedDown { .. } => "is not primary any more".to_owned(),
-        Event::MemberReplaced { peer } => format!("counts {peer} as a member again"),
+        Event::MemberReplaced { peer } => format!("counts {peer}, which has started"),
         Event::LocalDecisionsMerged { units, dropped } => {
             format!("has merged {units} units that it admitted alone ({dropped} dropped)")
         }
@@ -235,8 +235,9 @@ fn sentence(me: &PeerName, event: &Event) -> Option<String> {
         Event::LocalDecisionsRefused { units, reason } => {
             format!("has dropped {units} units that it admitted alone: {reason}")
         }
-        Event::ChangesLost { units, exact } => {
-            format!("reports {}{units} units lost", if *exact { "" } else { "at most " })
+        Event::ChangesLost { units, exact: true } => format!("reports {units} units lost"),
+        Event::ChangesLost { units, .. } => {
+            format!("does not know whether units were lost, which are at most {units}")
         }
         Event::MemberAdded { peer, members } => format!("counts {peer} in, one of {members}"),
         Event::MemberForgotten { peer, .. } => format!("forgets {peer}, which was replaced"),
@@ -278,7 +279,7 @@ async fn tell_standing(peer: Peer) {
 }
 
 fn place(position: &quorate::Position) -> (u64, u64, u64) {
-    (position.ballot.generation.0, position.ballot.term.0, position.sequence.0)
+    (position.ballot.generation.founding(), position.ballot.term.0, position.sequence.0)
 }
 
 async fn serve(listener: TcpListener, limiter: RateLimiter) {

@@ -66,6 +66,17 @@
 //! curl -X POST 127.0.0.1:8101/v1/found
 //! ```
 //!
+//! A second group of peers may follow this one from another site (docs/sites.md): each peer is told
+//! its site and where the other one is, and one of them that its site decides. `site/switch` has
+//! the two change places, and with `force` a site goes on without a word of the other one.
+//!
+//! ```text
+//! .. --name a --peers $P --site east --other-site west=10.1.0.1:7101,10.1.0.2:7101
+//! curl 127.0.0.1:8101/v1/site -d '{"mode":"active"}'
+//! curl 127.0.0.1:8101/v1/site
+//! curl -X POST 127.0.0.1:8101/v1/site/switch
+//! ```
+//!
 //! What changes the group, or shows whose keys are used (`top`), is served at the same address as
 //! long as that is on loopback. Off loopback it has an address of its own: `--admin-http`, or a
 //! port of loopback that is printed at the start.
@@ -151,6 +162,7 @@ mod rejoin;
 mod rules;
 mod server;
 mod service;
+mod site;
 mod tls;
 
 use std::future::Future;
@@ -176,6 +188,7 @@ use crate::addresses::{Address, HttpOptions};
 use crate::monitor::MonitorOptions;
 use crate::rejoin::Rejoin;
 use crate::service::{Current, Service};
+use crate::site::SiteOptions;
 use crate::tls::TlsOptions;
 
 /// How long requests under way may take after SIGTERM, before the hand-over.
@@ -299,6 +312,8 @@ struct Options {
     leave_on_stop: bool,
     #[command(flatten)]
     monitor: MonitorOptions,
+    #[command(flatten)]
+    site: SiteOptions,
     #[command(flatten)]
     http: HttpOptions,
     #[command(flatten)]
@@ -512,6 +527,9 @@ async fn start(
     }
     if let Some(monitor) = options.monitor.monitor() {
         builder = builder.monitor(monitor);
+    }
+    if let Some(site) = options.site.site() {
+        builder = builder.site(site);
     }
     if options.no_admin {
         builder = builder.no_admin();

@@ -114,7 +114,7 @@ async fn force_primary(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
-struct Nothing {}
+pub(crate) struct Nothing {}
 
 async fn found(
     State(Service { peer, .. }): State<Service>,

@@ -25,12 +25,14 @@ pub(crate) struct Problem {
     /// For programs; the sentence is for people.
     error: &'static str,
     detail: String,
+    /// What there is no primary for, for programs.
+    reason: Option<&'static str>,
     retry_after: Option<Duration>,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, error: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, error, detail: detail.into(), retry_after: None }
+        Self { status, error, detail: detail.into(), reason: None, retry_after: None }
     }
 
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
@@ -48,7 +50,7 @@ impl Problem {
         match error.reason {
             NoPrimaryReason::CountedOut => Self::out("counted_out", detail),
             NoPrimaryReason::Removed => Self::out("removed", detail),
-            _ => Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail).retry(SOON),
+            reason => Self::busy("not_ready", &detail).because(reason),
         }
     }
 
@@ -68,19 +70,27 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "unknown_limit", detail)
     }
 
+    /// With the word for why there is no primary.
+    fn because(self, reason: NoPrimaryReason) -> Self {
+        Self { reason: word(reason), ..self }
+    }
+
     fn retry(self, wait: Duration) -> Self {
         Self { retry_after: Some(wait), ..self }
     }
 
     /// The document.
     pub(crate) fn body(&self) -> String {
-        let body = json!({
+        let mut body = json!({
             "type": "about:blank",
             "title": self.status.canonical_reason(),
             "status": self.status.as_u16(),
             "error": self.error,
             "detail": self.detail,
         });
+        if let Some(reason) = self.reason {
+            body["reason"] = json!(reason);
+        }
         body.to_string()
     }
 }
@@ -140,7 +150,7 @@ impl From<DecideError> for Problem {
                 match reason {
                     NoPrimaryReason::CountedOut => Self::out("counted_out", advised(&advice)),
                     NoPrimaryReason::Removed => Self::out("removed", advised(&advice)),
-                    _ => unavailable("no_primary", &advice),
+                    _ => unavailable("no_primary", &advice).because(reason),
                 }
             }
             DecideError::Overloaded { .. } => unavailable("overloaded", NOT_COUNTED),
@@ -156,6 +166,7 @@ impl From<DecideError> for Problem {
 /// itself.
 fn look(reason: NoPrimaryReason) -> &'static str {
     use NoPrimaryReason::{CountedOut, Incomplete, NoCandidate, Refused, Removed, ShutDown};
+    use NoPrimaryReason::{SitePassive, SitePending, SiteSealed, SiteUnconfirmed};
     match reason {
         Refused => {
             "it lasts until they are set alike: GET /v1/status shows under refusals both values"
@@ -163,11 +174,41 @@ fn look(reason: NoPrimaryReason) -> &'static str {
         NoCandidate => "POST /v1/priority at one of them gives it another",
         Incomplete => "it lasts until they are back: GET /v1/status names them under waits_for",
         CountedOut | Removed | ShutDown => "ask another peer",
+        SitePassive => "with --at-passive forward its peers answer for the other site",
+        SitePending => "POST /v1/site {\"mode\":\"active\"} at a peer of it tells it to",
+        SiteSealed => "POST /v1/site {\"mode\":\"active\"} at a peer of it promotes a site",
+        SiteUnconfirmed => {
+            "it lasts until the other site is reached: GET /v1/site says how it stands"
+        }
         _ => {
             "try again in a moment; GET /v1/status shows which peers are up, under link_error why \
              others are not and, under refusals, who was turned away"
         }
     }
+}
+
+/// The word for why there is no primary.
+fn word(reason: NoPrimaryReason) -> Option<&'static str> {
+    Some(match reason {
+        NoPrimaryReason::NoQuorum => "no_quorum",
+        NoPrimaryReason::Refused => "refused",
+        NoPrimaryReason::NotReached => "not_reached",
+        NoPrimaryReason::NoCandidate => "no_candidate",
+        NoPrimaryReason::Founding => "founding",
+        NoPrimaryReason::NotCounted => "not_counted",
+        NoPrimaryReason::Removed => "removed",
+        NoPrimaryReason::CountedOut => "counted_out",
+        NoPrimaryReason::ShutDown => "shut_down",
+        NoPrimaryReason::Incomplete => "incomplete",
+        NoPrimaryReason::Electing => "electing",
+        NoPrimaryReason::LeaseEnded => "lease_ended",
+        NoPrimaryReason::SitePassive => "site_passive",
+        NoPrimaryReason::SiteSealed => "site_sealed",
+        NoPrimaryReason::SiteUnconfirmed => "site_unconfirmed",
+        NoPrimaryReason::SitePending => "site_pending",
+        NoPrimaryReason::NotConnected => "not_connected",
+        _ => return None,
+    })
 }
 
 const NOT_COUNTED: &str = "nothing was counted";
@@ -262,13 +303,30 @@ mod tests {
     #[test]
     fn callers_are_told_to_come_again_where_it_ends_by_itself() {
         use NoPrimaryReason::{Electing, Incomplete, NoCandidate, NoQuorum, Refused, Removed};
+        use NoPrimaryReason::{SitePassive, SiteSealed};
         let said = |reason| Problem::from(DecideError::NoPrimary { reason }).detail;
         for reason in [Electing, NoQuorum] {
             assert!(said(reason).contains("try again in a moment"), "{reason}");
         }
-        for reason in [Incomplete, NoCandidate, Refused, Removed] {
+        for reason in [Incomplete, NoCandidate, Refused, Removed, SitePassive, SiteSealed] {
             assert!(!said(reason).contains("try again"), "{reason}");
         }
         assert!(said(Refused).contains("under refusals both values"));
+    }
+
+    #[test]
+    fn why_there_is_no_primary_is_a_word_for_programs() {
+        use NoPrimaryReason::{Electing, SitePassive, SitePending, SiteSealed, SiteUnconfirmed};
+        for (reason, word) in [
+            (Electing, "electing"),
+            (SitePassive, "site_passive"),
+            (SitePending, "site_pending"),
+            (SiteSealed, "site_sealed"),
+            (SiteUnconfirmed, "site_unconfirmed"),
+        ] {
+            let body = Problem::from(DecideError::NoPrimary { reason }).body();
+            assert!(body.contains(&format!(r#""reason":"{word}""#)), "{body}");
+        }
+        assert!(!Problem::from(DecideError::ShuttingDown).body().contains("reason"));
     }
 }

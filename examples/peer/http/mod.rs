@@ -8,15 +8,16 @@
 //! GET  /v1/status, /v1/events, /readyz        the group and this peer: `group.rs`
 //! GET  /v1/monitor                            how members are looked after: `monitor.rs`
 //! POST /v1/force-primary, /v1/found           a group that has lost its quorum: `monitor.rs`
+//! GET  /v1/site                               which of two sites decides: `site.rs`
 //! GET  /metrics                               numbers for Prometheus: `metrics.rs`
 //! GET  /healthz                               the process runs
 //! ```
 //!
-//! PUT limits, reset, switch-primary, leave, forget, priority, POST monitor, force-primary and
-//! found change the group, top shows whose keys are used, and digest is work for as long as there
-//! are cells. They are served at the address of `--admin-http`, and elsewhere answered with 403
-//! `admin_elsewhere` (`addresses.rs`). All the rest is for callers, which are services of one's
-//! own: each may take, give back and commit under any key.
+//! PUT limits, reset, switch-primary, leave, forget, priority, POST monitor, force-primary, found,
+//! POST site and its switch change the group, top shows whose keys are used, and digest is work for
+//! as long as there are cells. They are served at the address of `--admin-http`, and elsewhere
+//! answered with 403 `admin_elsewhere` (`addresses.rs`). All the rest is for callers, which are
+//! services of one's own: each may take, give back and commit under any key.
 //!
 //! Requests that a browser makes for a page of somebody else are refused, whatever they ask
 //! (`door.rs`): 421 `unknown_host`, 403 `cross_origin`, 415 `content_type`.
@@ -33,7 +34,7 @@ use axum::routing::get;
 
 use crate::problem::Problem;
 use crate::service::Current;
-use crate::{group, holds, limits, metrics, monitor, rules};
+use crate::{group, holds, limits, metrics, monitor, rules, site};
 
 /// Largest request body, far above the longest key.
 const MAX_BODY_BYTES: usize = 16 * 1024;
@@ -70,6 +71,7 @@ pub(crate) fn routes(service: impl Into<Current>, face: Face) -> Router {
         .merge(rules::routes())
         .merge(group::routes())
         .merge(monitor::routes())
+        .merge(site::routes())
         .merge(admin_routes(face))
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(async || "alive\n"))
@@ -86,7 +88,8 @@ fn admin_routes(face: Face) -> Router<Current> {
         .merge(limits::admin_routes())
         .merge(rules::admin_routes())
         .merge(group::admin_routes())
-        .merge(monitor::admin_routes());
+        .merge(monitor::admin_routes())
+        .merge(site::admin_routes());
     match face {
         Face::Callers => routes.route_layer(from_fn(async |_: Request, _: Next| {
             Problem::new(StatusCode::FORBIDDEN, "admin_elsewhere", ELSEWHERE)
@@ -106,8 +109,8 @@ const PATHS: &str = "there are POST /v1/acquire, /v1/acquire-all, /v1/acquire-up
                      /v1/status, GET /v1/events?since=N, \
                      GET /v1/digest, POST /v1/switch-primary, POST /v1/leave, POST /v1/forget, \
                      POST /v1/priority, GET and POST /v1/monitor, POST /v1/force-primary, POST \
-                     /v1/found, GET /metrics, GET /v1/safe-to-stop, GET /healthz and GET \
-                     /readyz, also with ?settled=SECONDS";
+                     /v1/found, GET and POST /v1/site, POST /v1/site/switch, GET /metrics, GET \
+                     /v1/safe-to-stop, GET /healthz and GET /readyz, also with ?settled=SECONDS";
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -37,7 +37,7 @@ pub(crate) async fn ask(routes: &Router, request: (&str, &str), body: &str) -> (
     (status, serde_json::from_slice(&body).unwrap_or_default())
 }
 
-const ADMIN: [((&str, &str), &str); 11] = [
+const ADMIN: [((&str, &str), &str); 13] = [
     (("GET", "/v1/top?limit=mail"), ""),
     (("GET", "/v1/digest"), ""),
     (("PUT", "/v1/limits?carry=keep"), "limits.mail.rate = \"7/s\""),
@@ -46,6 +46,8 @@ const ADMIN: [((&str, &str), &str); 11] = [
     (("POST", "/v1/monitor"), r#"{"size":3}"#),
     (("POST", "/v1/force-primary"), r#"{"gone":["nobody"]}"#),
     (("POST", "/v1/found"), "{}"),
+    (("POST", "/v1/site"), r#"{"mode":"active"}"#),
+    (("POST", "/v1/site/switch"), "{}"),
     (("POST", "/v1/switch-primary"), r#"{"to":"nobody"}"#),
     (("POST", "/v1/forget"), r#"{"peer":"nobody"}"#),
     (("POST", "/v1/leave"), ""),
@@ -91,7 +93,8 @@ async fn what_callers_have_no_part_in_is_served_at_the_address_for_it_only() {
     let whole = routes(service.clone(), Face::Whole);
     for (request, body) in ADMIN {
         let (status, answer) = ask(&whole, request, body).await;
-        let is_understood = answer["error"] == "not_member" || answer["error"] == "has_quorum";
+        let understood = ["not_member", "has_quorum", "no_site"];
+        let is_understood = understood.iter().any(|error| answer["error"] == *error);
         let is_done = status / 100 == 2 || is_understood;
         assert!(is_done, "{request:?}: {status} {answer}");
     }
@@ -314,6 +317,7 @@ async fn callers_are_served_at_both_addresses() {
             (("GET", "/readyz"), ""),
             (("GET", "/readyz?settled=60"), ""),
             (("GET", "/v1/monitor"), ""),
+            (("GET", "/v1/site"), ""),
             (("GET", "/v1/safe-to-stop"), ""),
             (("POST", "/v1/acquire"), item),
             (("POST", "/v1/peek"), item),
