@@ -77,6 +77,13 @@ pub(crate) enum Command {
         change: Option<Monitoring>,
     },
 
+    /// Shows or changes which of two sites decides.
+    #[command(after_help = examples::SITE)]
+    Site {
+        #[command(subcommand)]
+        what: Option<Siting>,
+    },
+
     /// Shows, checks or changes the group's limits.
     #[command(after_help = examples::LIMITS)]
     Limits {
@@ -128,6 +135,7 @@ impl Command {
             | Self::Ask(_)
             | Self::Reset(_) => true,
             Self::Monitor { change } => !matches!(change, None | Some(Monitoring::Show)),
+            Self::Site { what } => !matches!(what, None | Some(Siting::Show)),
             Self::Limits { what } => matches!(what, Limits::Put { .. }),
             Self::Status(_)
             | Self::Check(_)
@@ -261,6 +269,36 @@ pub(crate) enum Monitoring {
     },
     /// Ends a pause.
     Resume,
+}
+
+/// What `site` takes.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Siting {
+    /// Shows both.
+    Show,
+    /// Has the site of the peer that is asked decide, for the first time: the other one follows.
+    Activate,
+    /// Has the site that decides give that up, so that the other one can be promoted without loss.
+    Demote,
+    /// Has the site that follows decide, or by force whichever site is asked.
+    Promote(Promoting),
+    /// Has the two change places: nothing is lost, and callers are held for a moment.
+    Switch,
+}
+
+/// What `site promote` takes.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Promoting {
+    /// The peer that is to be primary. Default: the one that holds the most at the site that
+    /// follows, of those in reach.
+    #[arg(long, value_name = "PEER", value_parser = peer_name)]
+    pub(crate) at: Option<String>,
+    /// Without a word of the other site: what that one alone holds is lost.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Peers of the site that are gone for good: all others then have to agree.
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',', value_parser = peer_name)]
+    pub(crate) gone: Vec<String>,
 }
 
 /// What `limits` takes.

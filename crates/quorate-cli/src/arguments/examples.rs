@@ -15,8 +15,8 @@ Exit codes:
      what was to be said cannot be written
   3  the outcome is unknown: it may be done or not
   4  nobody was reached, or whoever was does not let this command in
-  5  status: the group decides, and something is wrong with it
-  6  status: nobody decides
+  5  status, site: the group decides, and something is wrong with it
+  6  status, site: nobody decides
   7  ask, peek, explain: the limit denies it
   check alone has codes of its own: 0 ok, 1 warning, 2 critical, 3 unknown";
 
@@ -142,6 +142,21 @@ Examples:
   quorate monitor pause 2h
   quorate monitor resume
   quorate monitor off";
+
+pub(crate) const SITE: &str = "\
+Of two sites one decides, and the other follows it. For a change that is planned take switch. Where
+the site that decides is lost, stop it or cut it off, and promote the other one by force: what only
+the lost one held is lost then.
+
+Exit codes of show: 0 Ready, 5 otherwise, 6 nobody decides.
+
+Examples:
+  quorate site
+  quorate site activate
+  quorate site switch
+  quorate site demote
+  quorate site promote --at d
+  quorate site promote --at d --force --gone f";
 
 pub(crate) const LIMITS: &str = "\
 Examples:

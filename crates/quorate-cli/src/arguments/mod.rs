@@ -124,7 +124,8 @@ pub(crate) struct Place {
     )]
     pub(crate) tls_key: Option<PathBuf>,
 
-    /// The name to go by in the peers' logs; of a certificate it is the one in it.
+    /// The name to go by in the peers' logs. Default: the one in the certificate; in plain text
+    /// $USER, or quorate where that is not set.
     #[arg(long = "as", value_name = "NAME", global = true, value_parser = admin_name)]
     pub(crate) asks_as: Option<String>,
 }

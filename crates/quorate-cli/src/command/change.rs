@@ -50,8 +50,8 @@ pub(crate) async fn leave(run: &mut Run<'_>, name: &str) -> Result<Exit, Failure
 fn without(status: &Status, name: &str) -> String {
     let left = status.members.iter().filter(|member| member.name != name);
     let size = left.clone().count();
-    let here = left.filter(|member| status.is_here(member)).count();
-    let may_fail = match here.saturating_sub(size / 2 + 1) {
+    let counting = left.filter(|member| status.counts(member)).count();
+    let may_fail = match counting.saturating_sub(size / 2 + 1) {
         0 => "none of them may fail".to_owned(),
         spare => format!("{spare} of them may fail"),
     };
@@ -73,14 +73,15 @@ pub(crate) async fn forget(run: &mut Run<'_>, name: &str) -> Result<Exit, Failur
         return Err(Failure::new(Exit::Refused, "not_member", detail));
     }
     let group = group.clone();
+    let without = without(&reached.status, name);
     let link = reached.status.other(name).and_then(|other| other.is_linked);
     let still = match link {
         Some(true) => format!("\nIt is connected to {} at this moment.", reached.status.name),
         _ => String::new(),
     };
     run.consent(&format!(
-        "{name} is counted out of group {group} for good: if it is not gone, it takes part in \
-         nothing any more.{still}"
+        "{name} is counted out of group {group} for good: {without}. If it is not gone, it takes \
+         part in nothing any more.{still}"
     ))?;
     let answer = reached.act(json!({"ask": "forget", "peer": name}), run.patience()?).await?;
     run.tell(&reached, &answer, || format!("{name} is forgotten{}", members(&answer)));

@@ -8,7 +8,6 @@ use crate::exit::{Exit, Failure};
 use crate::group::Survey;
 use crate::report::finding::{Finding, Severity};
 use crate::report::health::{Seen, Thresholds};
-use crate::text::units::counted;
 
 /// Findings that fit into the line.
 const MAX_IN_LINE: usize = 4;
@@ -122,8 +121,7 @@ fn summary(seen: &Seen<'_>, findings: &[Finding]) -> String {
     let told: Vec<&str> = findings.iter().filter(is_told).map(|finding| &*finding.text).collect();
     let summary = match &told[..] {
         [] => {
-            let size = counted(seen.best.members.len() as u64, "member");
-            format!("{} decides, {size}, {} more may fail", seen.primary_told(), seen.best.spare())
+            format!("{} decides, {}", seen.primary_told(), seen.size_told(","))
         }
         told if told.len() > MAX_IN_LINE => {
             let more = told.len() - MAX_IN_LINE;
@@ -156,7 +154,7 @@ impl Numbers {
         let first = own.chain(shown).map(|certificate| certificate.ends_at_ms).min();
         Self {
             members: best.members.len() as u64,
-            here: best.members.iter().filter(|member| best.is_here(member)).count() as u64,
+            here: best.here() as u64,
             spare: if seen.decider().is_some() { best.spare() } else { 0 },
             unacknowledged_units: best.unacknowledged_units.unwrap_or_default(),
             fill: all.iter().filter_map(|status| status.fill_percent()).max().unwrap_or_default(),

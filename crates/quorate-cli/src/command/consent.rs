@@ -55,16 +55,21 @@ impl Run<'_> {
         }
     }
 
-    /// Asks for a name to be typed, unless `--yes` says that it is meant.
+    /// Asks for the name of what is meant to be typed, unless `--yes` says that it is meant.
     ///
     /// # Errors
     ///
     /// If another is typed, or nobody is there to ask.
-    pub(crate) fn consent_typed(&mut self, what: &str, name: &str) -> Result<(), Failure> {
+    pub(crate) fn consent_typed(
+        &mut self,
+        what: &str,
+        kind: &str,
+        name: &str,
+    ) -> Result<(), Failure> {
         if self.manner.yes {
             return Ok(());
         }
-        let answer = self.answer(&format!("{what}\nType the group's name to go on ({name}):"))?;
+        let answer = self.answer(&format!("{what}\nType the {kind}'s name to go on ({name}):"))?;
         if answer.trim() == name { Ok(()) } else { Err(declined()) }
     }
 

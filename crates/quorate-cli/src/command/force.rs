@@ -27,7 +27,7 @@ pub(crate) async fn run(run: &mut Run<'_>, forcing: &Forcing) -> Result<Exit, Fa
     let group = survey.best().status.group.clone();
     let question = question(&survey, &name, gone);
     let mut reached = at(run, survey, &name).await?;
-    run.consent_typed(&question, &group)?;
+    run.consent_typed(&question, "group", &group)?;
     let answer = reached.act(json!({"ask": "force", "gone": gone}), run.patience()?).await?;
     run.tell(&reached, &answer, || {
         let answer = Document::of(&answer);

@@ -84,7 +84,7 @@ fn environment(command: &Command) -> String {
             entry(&name.to_string_lossy(), &format!("What --{long} says, where it is not given."));
         }
     }
-    entry("USER", "The name to go by in plain text, where --as is not given.");
+    entry("USER", "The name to go by in plain text, where --as is not given; quorate without it.");
     entry("NO_COLOR", "Set to anything, there are no colours.");
     page
 }

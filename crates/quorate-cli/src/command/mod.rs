@@ -8,6 +8,7 @@ mod force;
 mod limits;
 mod manual;
 mod monitor;
+mod site;
 mod status;
 mod taking;
 #[cfg(test)]
@@ -108,6 +109,7 @@ pub(crate) async fn run(command: Command, run: &mut Run<'_>) -> Result<u8, Failu
         Command::Found { at } => change::found(run, &at).await?,
         Command::ForcePrimary(forcing) => force::run(run, &forcing).await?,
         Command::Monitor { change } => monitor::run(run, change).await?,
+        Command::Site { what } => site::run(run, what).await?,
         Command::Limits { what } => limits::run(run, what).await?,
         Command::Ask(amount) => taking::ask(run, &amount).await?,
         Command::Peek(amount) => taking::peek(run, &amount).await?,

@@ -128,7 +128,9 @@ fn decision(asked: &Amount, answer: &Value, allowed: &str, denied: &str) -> Stri
         said += &format!("; try again in {}", span(wait));
     }
     if let Some(reset) = answer.number("reset_after_ms").filter(|reset| *reset > 0) {
-        said += &format!("; all of it is free in {}", span(reset));
+        let all = answer.number("limit").map(count);
+        let all = all.map_or_else(|| "all of it".to_owned(), |all| format!("{all} of {all}"));
+        said += &format!("; {all} again in {}, if nothing is taken until then", span(reset));
     }
     if let Some(by) = answer.text("decided_by") {
         said += &format!("; decided by {by}");

@@ -25,7 +25,7 @@ pub(crate) struct Papers {
 /// What the URI of a certificate begins with that may ask.
 const KINDS: [&str; 2] = ["quorate-admin:", "quorate-viewer:"];
 
-/// The name of whoever has none.
+/// The name of whoever has none: docs/cli.md, section 1.
 const NOBODY: &str = "quorate";
 
 /// How long a connection waits for an answer at the longest; whoever asks has a deadline of its own

@@ -138,7 +138,7 @@ impl Survey {
         Some(best.two_groups(deciding))
     }
 
-    pub(super) fn into_best(mut self) -> Reached {
+    pub(crate) fn into_best(mut self) -> Reached {
         let index = self.best_index();
         self.peers.swap_remove(index)
     }

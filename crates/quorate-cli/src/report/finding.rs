@@ -40,6 +40,7 @@ pub(crate) enum Code {
     PlainText,
     Refused,
     SettingsDiffer,
+    SiteNotReady,
     Stopping,
     StorageFailed,
     StoreFull,
@@ -65,6 +66,7 @@ impl Code {
         Self::PlainText,
         Self::Refused,
         Self::SettingsDiffer,
+        Self::SiteNotReady,
         Self::Stopping,
         Self::StorageFailed,
         Self::StoreFull,
@@ -91,6 +93,7 @@ impl Code {
             Self::PlainText => "plain_text",
             Self::Refused => "refused",
             Self::SettingsDiffer => "settings_differ",
+            Self::SiteNotReady => "site_not_ready",
             Self::Stopping => "stopping",
             Self::StorageFailed => "storage_failed",
             Self::StoreFull => "store_full",
@@ -111,6 +114,7 @@ impl Code {
             | Self::NoSpare
             | Self::NotCounted
             | Self::Refused
+            | Self::SiteNotReady
             | Self::StorageFailed
             | Self::TwoPrimaries => true,
             Self::Behind

@@ -1,6 +1,7 @@
 //! What is wrong with a group, by what its peers say.
 
 mod primacy;
+mod sites;
 mod strangers;
 
 use std::cmp::Reverse;
@@ -90,6 +91,7 @@ impl Seen<'_> {
         // First: whoever asks such a peer alone is to know why it is not its word that counts.
         found.extend(self.counted_out());
         found.extend(self.primacy());
+        found.extend(self.site());
         found.extend(self.missing_members());
         found.extend(self.stores());
         found.extend(self.members_in_trouble());

@@ -99,9 +99,11 @@ impl Row<'_> {
         self.best.name == self.member.name
     }
 
+    /// What it is by its own word, or else by that of one that is connected to it. Of whoever is
+    /// down the others know what it was, or, if they never met it, nothing: they call it joining.
     fn role(&self) -> Option<String> {
         let own = self.own.map(|status| status.role.clone()).filter(|role| !role.is_empty());
-        own.or_else(|| self.other?.role.clone())
+        own.or_else(|| self.other.filter(|other| other.is_linked != Some(false))?.role.clone())
     }
 
     fn lag(&self) -> Option<u64> {
@@ -179,6 +181,18 @@ mod tests {
         };
         assert_eq!(state(stale), "stale");
         assert_eq!(state(|_, own| own["storage_state"] = json!("failed")), "storage failed");
+    }
+
+    /// A member that nobody had met since the group was founded was shown as joining.
+    #[test]
+    fn whoever_is_down_has_no_role_but_by_its_own_word() {
+        let mut best = healthy();
+        best["peers"][1]["link"] = json!("down");
+        best["peers"][1]["role"] = json!("joining");
+        let (best, own) = (Status::read(&best), Status::read(&of_replica("c")));
+        let role = |all: &[&Status]| table(&best, all, 0).rows[2][1].text.clone();
+        assert_eq!(role(&[&best]), "-");
+        assert_eq!(role(&[&best, &own]), "replica");
     }
 
     #[test]

@@ -6,4 +6,5 @@ pub(crate) mod finding;
 pub(crate) mod health;
 pub(crate) mod members;
 pub(crate) mod peer;
+pub(crate) mod site;
 pub(crate) mod status;

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::report::document::Document;
 use crate::report::peer::{Certificate, Other, Refused};
+use crate::report::site::Site;
 use crate::text::units::percent;
 
 /// What a peer says of itself and of its group.
@@ -39,6 +40,8 @@ pub(crate) struct Status {
     pub(crate) waits_for: Vec<String>,
     pub(crate) monitor: Option<Monitor>,
     pub(crate) lost: Option<Lost>,
+    /// Its site, of two; not told by peers of an older version.
+    pub(crate) site: Option<Site>,
     pub(crate) others: Vec<Other>,
     pub(crate) refusals: Vec<Refused>,
     /// Limits that are others here than in the group.
@@ -115,6 +118,7 @@ impl Status {
             waits_for: status.texts("waits_for"),
             monitor: Monitor::read(status.at("monitor")),
             lost: Lost::read(status.at("lost")),
+            site: Site::read(status.at("site")),
             others: status.list("peers").map(Other::read).collect(),
             refusals: status.list("refusals").map(Refused::read).collect(),
             differing_limits: status.at("limits").texts("differing"),
@@ -166,23 +170,33 @@ impl Status {
         of_member.or_else(of_other).filter(|address| !address.is_empty())
     }
 
-    /// Returns true if a member counts and is connected to this peer, or is this peer.
+    /// Returns true if a member is connected to this peer, or is this peer.
     pub(crate) fn is_here(&self, member: &Member) -> bool {
-        if member.name == self.name {
-            return self.is_counted.unwrap_or(true);
-        }
-        let other = self.other(&member.name);
-        let is_linked = other.and_then(|other| other.is_linked).unwrap_or_default();
-        is_linked && other.and_then(|other| other.is_member).unwrap_or(true)
+        let is_linked = || self.other(&member.name).and_then(|other| other.is_linked);
+        member.name == self.name || is_linked().unwrap_or_default()
+    }
+
+    /// The members that are here, whether they count yet or not.
+    pub(crate) fn here(&self) -> usize {
+        self.members.iter().filter(|member| self.is_here(member)).count()
+    }
+
+    /// Returns true if a member is here and counts.
+    pub(crate) fn counts(&self, member: &Member) -> bool {
+        let is_counted = match member.name == self.name {
+            true => self.is_counted,
+            false => self.other(&member.name).and_then(|other| other.is_member),
+        };
+        self.is_here(member) && is_counted.unwrap_or(true)
     }
 
     /// How many members more may fail before there is no majority; counted here if the peer is too
     /// old to say.
     pub(crate) fn spare(&self) -> u64 {
         self.spare.or_else(|| self.monitor.as_ref()?.spare).unwrap_or_else(|| {
-            let here = self.members.iter().filter(|member| self.is_here(member)).count();
+            let counting = self.members.iter().filter(|member| self.counts(member)).count();
             let majority = self.members.len() / 2 + 1;
-            here.saturating_sub(majority) as u64
+            counting.saturating_sub(majority) as u64
         })
     }
 

@@ -52,6 +52,8 @@ async fn what_cannot_be_undone_is_asked_about_first() {
     let meant = run_as(&paper, Some("y"), "forget c").await;
     assert_eq!(meant.code(), 0);
     assert!(meant.questions[0].contains("It is connected to a at this moment."));
+    let less = "majorities are of 2 members then, and none of them may fail.";
+    assert!(meant.questions[0].contains(less), "{:?}", meant.questions);
     let reset = run_as(&paper, Some("Yes"), "reset api alice").await;
     assert_eq!(&*reset.printed, "alice begins anew under api: 5 given back\n");
 }
@@ -227,9 +229,14 @@ async fn a_denial_has_a_code_of_its_own() {
     let asked = run(&paper, "ask api alice 5").await;
     assert_eq!((asked.code(), &*asked.printed), (7, told));
     assert_eq!(run(&paper, "peek api alice").await.code(), 7);
-    let admitted = json!({"allowed": true, "limit": 100, "remaining": 99, "granted": 1});
+    let admitted = json!({
+        "allowed": true, "limit": 100, "remaining": 99, "granted": 1, "reset_after_ms": 93,
+    });
     paper.answers("127.0.0.1:1", "limits.ask", Ok(admitted));
     assert_eq!(run(&paper, "ask api alice --json").await.code(), 0);
+    let told = "api: 1 for alice admitted; 99 of 100 left; 100 of 100 again in 93 ms, if nothing \
+                is taken until then\n";
+    assert_eq!(run(&paper, "ask api alice").await.printed, told);
     paper.answers("127.0.0.1:1", "limits.ask", Ok(json!({})));
     assert_eq!(run(&paper, "ask api alice").await.code(), 3);
     assert_eq!(run(&paper, "peek api 00ff --hex").await.code(), 7);

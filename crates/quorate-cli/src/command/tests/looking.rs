@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::door::DoorError;
+use crate::door::paper::{alone, member, replica};
 use crate::report::finding::Code;
 
 #[tokio::test(start_paused = true)]
@@ -84,6 +85,29 @@ async fn a_check_is_one_line_with_a_code_of_its_own() {
     assert!(warning.printed.contains(" certificate_days=6"), "{}", warning.printed);
     assert_eq!(run(&paper, "check --certificate-warning 1d").await.code(), 0);
     assert_eq!(run(&paper, "check --certificate-critical 30d").await.code(), 2);
+
+    // It is there itself, though it does not count before there is a group.
+    let lone = Paper::default();
+    let mut status = alone();
+    status["is_counted"] = json!(false);
+    for peer in status["peers"].as_array_mut().expect("a list") {
+        peer["link"] = json!("down");
+    }
+    lone.peer("127.0.0.1:1", status);
+    let lone = run(&lone, "check").await.printed;
+    assert!(lone.contains(" members=3 here=1 spare=0 "), "{lone}");
+
+    // No alarm, and said all the same.
+    let two = Paper::default();
+    let mut status = healthy();
+    status["members"] = json!([member("a", 1), member("b", 2)]);
+    status["peers"] = json!([replica("b", 2)]);
+    status["spare"] = json!(0);
+    two.peer("127.0.0.1:1", status);
+    let two = run(&two, "check").await;
+    assert_eq!(two.code(), 0);
+    let line = "OK: group quota: a decides, 2 members, none may fail | members=2 here=2 spare=0 ";
+    assert!(two.printed.starts_with(line), "{}", two.printed);
 
     let critical = run(&without_quorum(), "check").await;
     assert_eq!(critical.code(), 2);

@@ -3,6 +3,7 @@
 mod changing;
 mod line;
 mod looking;
+mod siting;
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -12,7 +12,8 @@ impl Seen<'_> {
     /// has died for as long as a failure takes to be agreed on, and nobody decides in that time.
     pub(crate) fn decider(&self) -> Option<&str> {
         let primary = self.best.primary.as_deref().filter(|_| self.best.has_primary())?;
-        (!self.is_gone(primary) && self.has_majority()).then_some(primary)
+        let is_there = !self.is_gone(primary) && self.has_majority();
+        (is_there && !self.has_idle_primary()).then_some(primary)
     }
 
     /// Returns true if a peer does not answer, and those that do say that it is not connected to
@@ -103,10 +104,10 @@ impl Seen<'_> {
         let best = self.best;
         let spare = best.spare();
         let size = best.members.len();
-        // One or two have nothing to spare.
+        // One or two never have any to spare: that is how they were meant, or what is left.
         let wanted = self.thresholds.min_spare.unwrap_or_else(|| u64::from(size >= 3));
         if spare >= wanted {
-            return None;
+            return none_of_few(size);
         }
         let may_fail = match spare {
             0 => "no member more may fail".to_owned(),
@@ -116,7 +117,7 @@ impl Seen<'_> {
         let finding = |why: String| {
             Finding::new(Severity::Warning, Code::NoSpare, format!("{may_fail}{why}"))
         };
-        let here = best.members.iter().filter(|member| best.is_here(member)).count();
+        let here = best.here();
         let behind: Vec<&str> = best.members.iter().filter_map(|it| self.behind(it)).collect();
         Some(match &behind[..] {
             _ if here < size => finding(format!(": {here} of {size} are here"))
@@ -126,15 +127,19 @@ impl Seen<'_> {
         })
     }
 
-    /// The name of a member that is here and does not keep up.
+    /// The name of a member that is here and does not keep up, or has yet to be counted in.
     fn behind<'a>(&self, member: &'a Member) -> Option<&'a str> {
-        let other = self.best.other(&member.name)?;
-        (other.is_current == Some(false)).then_some(&*member.name)
+        let other = self.best.other(&member.name);
+        let is_behind = other.is_some_and(|other| other.is_current == Some(false));
+        (is_behind || !self.best.counts(member)).then_some(&*member.name)
     }
 
     fn no_primary(&self) -> Finding {
         let best = self.best;
         let finding = |text: String| Finding::new(Severity::Critical, Code::NoPrimary, text);
+        if let Some(finding) = self.no_site() {
+            return finding;
+        }
         if let Some(gone) = best.primary.as_deref().filter(|_| best.has_primary()) {
             return match self.has_majority() {
                 true => finding(format!(
@@ -188,11 +193,19 @@ impl Seen<'_> {
                 are(missing.len())
             ),
         };
-        let finding = Finding::new(Severity::Critical, Code::NoPrimary, text);
-        Some(finding.advice(
-            "start all of them, or have a majority of them found it without the others: quorate \
-             found",
-        ))
+        let advice = match (&missing[..], &self.best.waits_for[..]) {
+            ([], _) => "wait for some seconds",
+            // A majority begins by itself, unless its settings say otherwise.
+            (_, []) => {
+                "start all of them, and it begins at once; a majority begins without the others by \
+                 itself when the failure timeout has passed, and before that by: quorate found"
+            }
+            _ => {
+                "start all of them: by their settings no majority begins by itself; quorate found \
+                 has one begin without the others"
+            }
+        };
+        Some(Finding::new(Severity::Critical, Code::NoPrimary, text).advice(advice))
     }
 
     /// Says that those in reach are too few, and who is not.
@@ -213,6 +226,16 @@ impl Seen<'_> {
         let missing = self.best.members.iter().filter(|member| !self.is_in_reach(member));
         missing.map(|member| &*member.name).collect()
     }
+}
+
+/// Says of one or two members that none may fail, which is no fault of theirs.
+fn none_of_few(size: usize) -> Option<Finding> {
+    let (text, advice) = match size {
+        1 => ("no member may fail: there is only one", "have two more join"),
+        2 => ("no member may fail: two decide only together", "have a third join"),
+        _ => return None,
+    };
+    Some(Finding::new(Severity::Notice, Code::NoSpare, text).advice(advice))
 }
 
 fn lost_quorum(lost: &Lost, at_best: Option<&Lost>) -> Finding {

@@ -76,7 +76,8 @@ fn whoever_was_counted_out_is_told_so_and_what_to_do() {
     for documents in [vec![status.clone(), removed], vec![status]] {
         let findings = found(&documents);
         let counted_out = (Severity::Warning, "b was counted out of the group");
-        assert_eq!(told(&findings), [counted_out]);
+        let of_two = (Severity::Notice, "no member may fail: two decide only together");
+        assert_eq!(told(&findings), [counted_out, of_two]);
         assert_eq!(findings[0].code, Code::CountedOut);
         let advice = findings[0].advice.as_ref().expect("there is something to do");
         assert!(advice.contains("--set-aside --join"), "{advice}");

@@ -86,7 +86,34 @@ fn whoever_is_here_is_not_called_missing() {
     let expected = "nobody decides: the group is not founded yet: c is waited for";
     assert_eq!(findings[0].text, expected);
     let advice = findings[0].advice.as_ref().expect("there is something to do");
+    assert!(advice.contains("by itself when the failure timeout has passed"), "{advice}");
     assert!(advice.contains("quorate found"), "{advice}");
+}
+
+/// Of a member that was here and not counted in yet it was said that it is missing, with the advice
+/// to bring it back.
+#[test]
+fn whoever_is_here_and_has_yet_to_be_counted_in_is_not_to_be_brought_back() {
+    let mut status = healthy();
+    status["spare"] = json!(0);
+    status["peers"][1]["is_member"] = json!(false);
+    let findings = found(&[status]);
+    assert_eq!(findings[0].text, "no member more may fail: c is not up to date");
+    assert_eq!(findings[0].advice, None);
+}
+
+/// By their settings they wait for all.
+#[test]
+fn a_majority_that_does_not_begin_by_itself_is_not_said_to() {
+    let mut status = alone();
+    status["group_id"] = Value::Null;
+    status["generation"] = json!(0);
+    status["waits_for"] = json!(["b", "c"]);
+    for peer in status["peers"].as_array_mut().expect("a list") {
+        peer["link"] = json!("down");
+    }
+    let advice = found(&[status])[0].advice.clone().expect("there is something to do");
+    assert!(advice.contains("no majority begins by itself"), "{advice}");
 }
 
 #[test]
@@ -143,7 +170,16 @@ fn one_or_two_members_have_nothing_to_spare() {
     status["members"] = json!([member("a", 1), member("b", 2)]);
     status["peers"] = json!([replica("b", 2)]);
     status["spare"] = json!(0);
-    assert_eq!(told(&found(&[status])), []);
+    let findings = found(&[status.clone()]);
+    assert_eq!(
+        told(&findings),
+        [(Severity::Notice, "no member may fail: two decide only together")]
+    );
+    assert_eq!(Health::of(&findings), Health::Healthy);
+    status["members"] = json!([member("a", 1)]);
+    status["peers"] = json!([]);
+    let findings = found(&[status]);
+    assert_eq!(told(&findings), [(Severity::Notice, "no member may fail: there is only one")]);
 }
 
 /// For as long as a failure takes to be agreed on the others go on naming the primary that died.
