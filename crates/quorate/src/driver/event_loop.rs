@@ -443,24 +443,31 @@ impl EventLoop {
         shared.routing.set_route(route, shared.clock.skipping_none(now));
         self.choose_connection();
         self.must_publish = true;
-        // Whoever was primary may still answer what it was asked; not for long.
-        let grace = now.after(self.grace());
-        let target = shared.routing.connection();
-        for connection in &self.data_connections {
-            if !target.as_ref().is_some_and(|target| Arc::ptr_eq(target, connection)) {
-                connection.hasten_calls(grace);
-            }
+        let is_held = shared.routing.kind() == RouteKind::HandingOver;
+        // Whoever hands over holds what it was asked, and answers when it is known who is next.
+        if !is_held {
+            self.hasten_former(now);
         }
-        shared.expiry.rearm(grace);
         let newest = shared.routing.newest_reign();
         shared.waiters.end_past(newest, &mut self.wakers);
-        let is_held = shared.routing.kind() == RouteKind::HandingOver;
         self.for_each_replying(|state| {
             state.replying.end_past(newest, &mut state.outbox);
             if !is_held {
                 state.replying.end_held(&mut state.outbox);
             }
         });
+    }
+
+    /// Whoever was primary may still answer what it was asked; not for long.
+    fn hasten_former(&self, now: Time) {
+        let grace = now.after(self.grace());
+        let target = self.shared.routing.connection();
+        for connection in &self.data_connections {
+            if !target.as_ref().is_some_and(|target| Arc::ptr_eq(target, connection)) {
+                connection.hasten_calls(grace);
+            }
+        }
+        self.shared.expiry.rearm(grace);
     }
 
     /// The time for which replies of a primary that is none any more are waited for.
