@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quorate::transport::{BoxFuture, Certificate, InProcess, Listener, Stream, Transport};
-use quorate::{Peer, PeerName};
+use quorate::{Peer, PeerName, Site, Status};
 use quorate_ratelimit::{Limit, Limits, RateLimiter};
 use serde_json::Value;
 use yaml_rust2::{Yaml, YamlLoader};
@@ -53,26 +53,47 @@ impl Transport for Certified {
 type Told = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
 async fn told() -> Told {
-    let limits = Limits::builder().limit("mail", Limit::per_day(1)).build().expect("usable");
     let network = InProcess::network();
-    let peer = Peer::builder("a", limits.model())
-        .group("billing")
-        .members([("a", "a")])
-        .transport(Arc::new(Certified(network.at("a"))))
-        .tokio_clock()
-        .start()
-        .await;
-    let limiter = RateLimiter::new(peer.expect("the settings are valid"), &limits);
-    limiter.wait_ready(Duration::from_secs(60)).await.expect("it is the only member");
-    _ = limiter.acquire("mail", "alice", 1).await.expect("it decides");
+    let active = at_site(&network, "a", ("east", "west"), "b").await;
+    let passive = at_site(&network, "b", ("west", "east"), "a").await;
+    active.peer().activate_site().await.expect("nobody decides yet");
+    _ = active.acquire("mail", "alice", 1).await.expect("it decides");
+    let is_told = |status: &Status| {
+        let site = status.site.as_ref();
+        site.is_some_and(|site| site.rpo_ms.or(site.behind_ms).is_some())
+    };
     let mut told = Told::new();
-    for (name, labels) in exposition::read(&limiter.metrics_text()).into_keys() {
-        let words = told.entry(name).or_default();
-        for (label, word) in labels {
-            words.entry(label).or_default().insert(word);
+    for limiter in [active, passive] {
+        let mut statuses = limiter.peer().watch_status();
+        let seen = tokio::time::timeout(Duration::from_secs(60), statuses.wait_for(is_told)).await;
+        seen.expect("the one site follows the other");
+        for (name, labels) in exposition::read(&limiter.metrics_text()).into_keys() {
+            let words = told.entry(name).or_default();
+            for (label, word) in labels {
+                words.entry(label).or_default().insert(word);
+            }
         }
     }
     told
+}
+
+/// A peer that is alone at its site.
+async fn at_site(
+    network: &InProcess,
+    name: &str,
+    (own, other): (&str, &str),
+    contact: &str,
+) -> RateLimiter {
+    let limits = Limits::builder().limit("mail", Limit::per_day(1)).build().expect("usable");
+    let peer = Peer::builder(name, limits.model())
+        .group("billing")
+        .members([(name, name)])
+        .site(Site::new(own).other(other, [contact]))
+        .transport(Arc::new(Certified(network.at(name))))
+        .tokio_clock()
+        .start()
+        .await;
+    RateLimiter::new(peer.expect("the settings are valid"), &limits)
 }
 
 fn file(name: &str) -> String {

@@ -355,7 +355,7 @@ fn data_messages() -> Vec<Message> {
         Message::PieceStaged { ballot: BALLOT, transfer: 1, index: 2 },
         Message::Held { ballot: BALLOT, position: POSITION },
         Message::Lost { ballot: BALLOT },
-        Message::GaveUp { ballot: BALLOT, units: 7 },
+        Message::GaveUp { ballot: BALLOT, units: 7, is_at_most: true },
     ]
 }
 

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use quorate::transport::InProcess;
 use quorate::{
-    AtPassive, Consent, DecideError, Event, Link, NoPrimaryReason, Peer, PeerBuilder, PeerRole,
-    Site, SiteCondition, SiteError, SiteMode, SitePhase, SiteStatus, Status,
+    Acknowledge, AtPassive, Consent, DecideError, Event, Link, NoPrimaryReason, Peer, PeerBuilder,
+    PeerRole, Site, SiteCondition, SiteError, SiteMode, SitePhase, SiteStatus, Status,
 };
+use support::far::Far;
 use support::{Counter, LONG, add, count, until};
 use tokio::time::sleep;
 
@@ -222,8 +223,21 @@ async fn settings_of_a_site_that_make_no_sense_are_named() {
 
 /// Both sites, of which east decides and west follows.
 async fn followed(network: &InProcess) -> (Vec<Peer>, Vec<Peer>) {
-    let east = start(network, EAST, &WEST).await;
-    let west = start(network, WEST, &EAST).await;
+    followed_by(network, |_, peer| peer).await
+}
+
+/// The same with other settings.
+async fn followed_by(
+    network: &InProcess,
+    set: impl Fn(&str, PeerBuilder) -> PeerBuilder,
+) -> (Vec<Peer>, Vec<Peer>) {
+    let (mut east, mut west) = (Vec::new(), Vec::new());
+    for (names, contacts, peers) in [(EAST, WEST, &mut east), (WEST, EAST, &mut west)] {
+        for name in names {
+            let peer = set(name, builder(network, name, &contacts)).start().await;
+            peers.push(peer.expect("the settings are valid"));
+        }
+    }
     east[0].activate_site().await.expect("all three are there");
     for peer in east.iter().chain(&west) {
         until_site(peer, SiteCondition::Ready).await;
@@ -237,8 +251,26 @@ async fn followed(network: &InProcess) -> (Vec<Peer>, Vec<Peer>) {
 /// Both ways, with a caller at each peer all the time: nobody is refused, and nothing is lost.
 #[tokio::test(start_paused = true)]
 async fn the_sites_change_places_under_load_and_nobody_is_refused() {
+    for acknowledge in [Acknowledge::Primary, Acknowledge::Majority] {
+        for each_way in [0, 5, 40, 400].map(Duration::from_millis) {
+            change_places(acknowledge, each_way).await;
+        }
+    }
+}
+
+/// The transport of a peer to which the other site is so far away.
+fn apart(network: &InProcess, name: &str, each_way: Duration) -> Far {
+    let other = if EAST.contains(&name) { WEST } else { EAST };
+    Far { inner: network.at(name), places: other.map(str::to_owned).into(), each_way }
+}
+
+async fn change_places(acknowledge: Acknowledge, each_way: Duration) {
     let network = InProcess::network();
-    let (east, west) = followed(&network).await;
+    let (east, west) = followed_by(&network, |name, peer| {
+        let transport = Arc::new(apart(&network, name, each_way));
+        peer.acknowledge(acknowledge).transport(transport)
+    })
+    .await;
     let is_over = Arc::new(AtomicBool::new(false));
     let callers: Vec<_> = east
         .iter()
@@ -329,15 +361,24 @@ async fn a_site_that_was_passed_over_by_force_is_fenced_and_tells_what_is_lost()
         }
     }
     for peer in &west {
-        until_site(peer, SiteCondition::PeerNotReachable).await;
+        let status = until_site(peer, SiteCondition::PeerNotReachable).await;
+        assert_eq!(site(&status).behind_ms, Some(0), "it held everything at the last word");
     }
     let refused = west[0].promote_site(Consent::default()).await.expect_err("it may decide");
     assert_eq!(refused, SiteError::NeedsForce { site: "east".into() });
     let primary = east[0].status().primary.expect("east has one");
     let led = east.iter().find(|peer| *peer.name() == primary).expect("it is one of them");
     let (mut lost, mut told) = (led.events(), west[0].events());
-    west[0].promote_site(Consent::default().force()).await.expect("most of west is there");
+    let at_risk = |peer: &Peer| site(&peer.status()).rpo_units;
+    assert_eq!(at_risk(led), Some(0), "nothing was decided since the cut");
+    let status = west[0].promote_site(Consent::default().force()).await;
+    let promoted = status.expect("most of west is there").last_promotion.expect("it was");
+    assert!(promoted.took_ms.is_some_and(|took| took < 2_000), "{promoted:?}");
+    let outage = promoted.outage_ms.expect("it had heard of a primary");
+    assert!(outage >= 10_000, "{promoted:?}");
+    assert_eq!((promoted.lost_units, promoted.lost_exact), (None, None), "nobody has told");
     add(&east[2], "k", 7).await.expect("east knows of nothing");
+    assert_eq!(at_risk(led), Some(7), "west does not hold that");
     add(&west[2], "k", 1).await.expect("west decides");
     for one in EAST {
         for other in WEST {
@@ -361,7 +402,87 @@ async fn a_site_that_was_passed_over_by_force_is_fenced_and_tells_what_is_lost()
         };
         tokio::time::timeout(LONG, until_lost).await.expect("it is told");
     }
+    let status = west[0].status();
+    let promoted = site(&status).last_promotion.as_ref().expect("it was");
+    assert_eq!((promoted.lost_units, promoted.lost_exact), (Some(7), Some(true)));
+    assert_eq!(site(&west[1].status()).last_promotion.as_ref().and_then(|p| p.took_ms), None);
     for peer in east.iter().chain(&west) {
         until_site(peer, SiteCondition::Ready).await;
     }
+}
+
+/// What would be lost if east were: as much as was decided since most of west last held everything.
+#[tokio::test(start_paused = true)]
+async fn what_the_other_site_does_not_hold_is_told_by_time_and_by_units() {
+    let network = InProcess::network();
+    let (east, west) = followed(&network).await;
+    let primary = east[0].status().primary.expect("east has one");
+    let led = east.iter().find(|peer| *peer.name() == primary).expect("it is one of them");
+    let exposed = || {
+        let status = led.status();
+        (site(&status).rpo_ms, site(&status).rpo_units)
+    };
+    add(&east[1], "k", 5).await.expect("east decides");
+    sleep(LONG).await;
+    assert_eq!(exposed(), (Some(0), Some(0)), "west holds everything");
+    for peer in east.iter().filter(|peer| *peer.name() != primary).chain(&west) {
+        let status = peer.status();
+        assert_eq!((site(&status).rpo_ms, site(&status).rpo_units), (None, None));
+    }
+    // One of three is not most of them, and two are.
+    EAST.iter().for_each(|peer| network.cut(peer, "d"));
+    add(&east[1], "k", 5).await.expect("east decides");
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(exposed(), (Some(0), Some(0)), "most of west hold everything");
+    EAST.iter().for_each(|peer| network.cut(peer, "e"));
+    sleep(LONG).await;
+    assert_eq!(exposed(), (Some(0), Some(0)), "nothing was decided since");
+    add(led, "k", 3).await.expect("east decides");
+    sleep(Duration::from_secs(5)).await;
+    add(led, "k", 4).await.expect("east decides");
+    let (since, units) = exposed();
+    assert_eq!(units, Some(7));
+    assert!(since.is_some_and(|since| (5_000..8_000).contains(&since)), "{since:?}");
+    // Who follows knows when its state was made, and by how much that was behind when it last
+    // heard of the primary.
+    let before = site(&west[1].status()).as_of_ms.expect("it holds something");
+    for peer in EAST {
+        network.heal(peer, "d");
+        network.heal(peer, "e");
+    }
+    let in_step = |status: &Status| {
+        let is_newer = site(status).as_of_ms.is_some_and(|as_of| as_of > before);
+        is_newer && site(status).behind_ms == Some(0)
+    };
+    until(&west[1], in_step).await;
+    until(led, |_| exposed() == (Some(0), Some(0))).await;
+}
+
+/// What a peer says of itself may be of a network that the other site is not in.
+#[tokio::test(start_paused = true)]
+async fn a_site_is_reached_by_a_pattern_where_the_own_word_of_its_peers_leads_nowhere() {
+    let network = InProcess::network();
+    let mut peers = Vec::new();
+    for (names, own, other, contacts) in
+        [(EAST, "east", "west", &[][..]), (WEST, "west", "east", &["c", "{peer}"])]
+    {
+        for name in names {
+            let site = Site::new(own).other(other, contacts.iter().copied());
+            let peer = builder(&network, name, &[]).site(site).listen(name);
+            let peer = peer.advertise(format!("behind-{name}")).start().await;
+            peers.push(peer.expect("the settings are valid"));
+        }
+    }
+    peers[0].activate_site().await.expect("all three are there");
+    // It is met by way of one peer, and followed at another.
+    for peer in &peers {
+        until_site(peer, SiteCondition::Ready).await;
+    }
+    add(&peers[4], "k", 3).await.expect("it is forwarded");
+    let status = peers[5].switch_sites().await.expect("both are there");
+    assert_eq!((status.mode, status.epoch), (SiteMode::Active, 2));
+    for peer in &peers {
+        until_site(peer, SiteCondition::Ready).await;
+    }
+    assert_eq!(count(&peers[1], "k").await, 3);
 }

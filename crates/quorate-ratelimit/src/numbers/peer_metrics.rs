@@ -138,6 +138,18 @@ fn of_site(site: Option<&SiteStatus>) -> Vec<Metric> {
     );
     let mut mode = gauge("quorate_site_mode", "Whether this site is that to its group.");
     let mut state = gauge("quorate_site_state", "Whether this site is so.");
+    let mut rpo_time = gauge(
+        "quorate_site_rpo_seconds",
+        "At the primary: for how long something has not been held by most of the other site.",
+    );
+    let mut rpo_units = gauge(
+        "quorate_site_rpo_units",
+        "At the primary: units that would be lost if the other site were promoted now, at most.",
+    );
+    let mut behind = gauge(
+        "quorate_site_behind_seconds",
+        "At the site that follows: by how much its state is before the primary's last word.",
+    );
     if let Some(site) = site {
         epoch = epoch.with([], site.epoch);
         for (known, word) in MODES {
@@ -146,8 +158,16 @@ fn of_site(site: Option<&SiteStatus>) -> Vec<Metric> {
         for (known, word) in STATES {
             state = state.with([("state", word)], (site.state == known).into());
         }
+        let with_time = |metric: Metric, ms: Option<u64>| match ms {
+            Some(ms) => metric.with_time([], ms.saturating_mul(1_000)),
+            None => metric,
+        };
+        rpo_time = with_time(rpo_time, site.rpo_ms);
+        behind = with_time(behind, site.behind_ms);
+        rpo_units =
+            site.rpo_units.into_iter().fold(rpo_units, |metric, units| metric.with([], units));
     }
-    vec![epoch, mode, state]
+    vec![epoch, mode, state, rpo_time, rpo_units, behind]
 }
 
 /// Returns true if this peer is of that name, or connected to the one that is.

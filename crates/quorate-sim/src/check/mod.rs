@@ -60,6 +60,7 @@ pub(crate) struct Checks(Vec<Box<dyn Check>>);
 impl Checks {
     pub(crate) fn all() -> Self {
         Self(vec![
+            Box::new(sites::at_risk::AtRisk::default()),
             Box::new(calls_end::CallsEnd),
             Box::new(clients::Clients::default()),
             Box::new(conserved::Conserved),

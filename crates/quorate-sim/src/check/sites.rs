@@ -6,6 +6,8 @@
 //!
 //! Holds G38 of docs/guarantees.md.
 
+pub(super) mod at_risk;
+
 use std::collections::BTreeSet;
 
 use quorate::internal::state::SitePhase;

@@ -327,6 +327,13 @@ pub(crate) struct Step {
     pub(crate) merge: Option<MergeId>,
 }
 
+impl Step {
+    /// When it was made, by the steady clock.
+    pub(crate) fn group_time(&self) -> GroupTime {
+        self.context.steady()
+    }
+}
+
 /// A replica's cells as the reference has them; moves on cheaply within a reign.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Follower {

@@ -10,6 +10,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario { name: "promise_of_a_newcomer", plan: one_may_agree, script: promise_of_a_newcomer },
     Scenario { name: "promise_of_the_dead", plan: one_may_agree, script: promise_of_the_dead },
     Scenario { name: "vote_of_the_dead", plan: one_may_agree, script: vote_of_the_dead },
+    Scenario { name: "far_member_counts_under_load", plan: last_stands, script: far_and_busy },
     Scenario { name: "change_that_was_missed", plan: last_stands, script: change_that_was_missed },
     Scenario { name: "one_joins_and_one_leaves", plan: four, script: one_joins_and_one_leaves },
     Scenario { name: "joiner_that_lags", plan: four, script: joiner_that_lags },
@@ -159,6 +160,20 @@ fn promise_of_the_dead(world: &mut World) {
     world.add_filter(Filter::from(1, &[MessageKind::Pong]).to(FIRST).late(ms(700)));
     world.wait_for_delayed();
     replace_unheard(world);
+}
+
+/// A member that is further away than the others restarts while something is decided all the time:
+/// it never holds what a majority holds then, and counts again all the same.
+fn far_and_busy(world: &mut World) {
+    world.found();
+    world.restart(2);
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(2).late(ms(100)));
+    for _ in 0..200 {
+        world.count(FIRST, 1);
+    }
+    if !world.is_counted(2) {
+        world.fail("membership", format!("c does not count: {}", world.describe()));
+    }
 }
 
 fn replace_unheard(world: &mut World) {

@@ -28,6 +28,13 @@ pub(super) const ALL: &[Scenario] = &[
         script: given_up_itself,
     },
     Scenario { name: "standby_lags_demotion_refused", plan: two_by_three, script: lags },
+    Scenario { name: "one_of_the_other_site_follows", plan: two_by_three, script: one_follows },
+    Scenario {
+        name: "blank_ones_of_the_other_site",
+        plan: two_by_three,
+        script: blank_ones_follow,
+    },
+    Scenario { name: "far_site_is_listed_under_load", plan: two_by_three, script: far_and_busy },
     Scenario { name: "force_while_cut", plan: two_by_three, script: force_in_cut },
     Scenario { name: "force_while_reachable", plan: two_by_three, script: force_in_reach },
     Scenario { name: "force_both_sides", plan: two_by_three, script: force_both },
@@ -367,6 +374,52 @@ fn lags(world: &mut World) {
     world.count(2, 5);
     world.join_sites();
     world.expect_site(false);
+}
+
+/// Of the other site one peer of three is in reach: what it holds is at risk all the same.
+fn one_follows(world: &mut World) {
+    world.found_sites();
+    world.count(1, 5);
+    for peer in [4, 5] {
+        world.kill(peer, false);
+    }
+    for _ in 0..4 {
+        world.count(1, 5);
+        world.wait(ms(200));
+    }
+}
+
+/// Two of the other site's three restart blank, and are not fed yet: what they held before is lost.
+fn blank_ones_follow(world: &mut World) {
+    world.found_sites();
+    world.count(1, 5);
+    world.wait(ms(200));
+    for peer in [4, 5] {
+        world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(peer));
+        world.restart(peer);
+    }
+    world.wait(ms(1_000));
+    for _ in 0..4 {
+        world.count(1, 5);
+        world.wait(ms(200));
+    }
+}
+
+/// What is decided all the time travels longer to the one site than within the other: whoever
+/// starts there blank never holds what the members hold then, and is listed all the same.
+fn far_and_busy(world: &mut World) {
+    world.found_sites();
+    world.restart(3);
+    world.add_filter(Filter::from(FIRST, &[MessageKind::Piece]).to(3).late(ms(100)));
+    for _ in 0..200 {
+        world.count(1, 1);
+    }
+    let name = world.plan().name(3);
+    let id = world.process(3).map(|process| process.id);
+    let listed = world.process(FIRST).map(|process| process.store.meta().membership.clone());
+    if !listed.zip(id).is_some_and(|(list, id)| list.lists(&name, id)) {
+        world.fail("sites", format!("{name} is not listed: {}", world.describe()));
+    }
 }
 
 /// The other site is promoted by force while this one decides on: it is fenced when they meet.

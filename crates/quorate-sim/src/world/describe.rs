@@ -156,7 +156,9 @@ impl World {
                 format!("Held {} at {}", ballot(b), position(at))
             }
             Message::Lost { ballot: b } => format!("Lost {}", ballot(b)),
-            Message::GaveUp { ballot: b, units } => format!("GaveUp {} {units}", ballot(b)),
+            Message::GaveUp { ballot: b, units, is_at_most } => {
+                format!("GaveUp {} {units}{}", ballot(b), if *is_at_most { " at most" } else { "" })
+            }
         }
     }
 

@@ -257,7 +257,7 @@ impl World {
                 vec![ping.clone(), ping, follow, piece]
             }
             Lie::Answer => vec![
-                Message::GaveUp { ballot: known, units: 1 << 40 },
+                Message::GaveUp { ballot: known, units: 1 << 40, is_at_most: false },
                 Message::Lost { ballot: known },
                 Message::Held { ballot: known, position: Position { ballot: known, ..position } },
                 Message::Fork { ballot: known, at: Position { ballot: known, ..position } },

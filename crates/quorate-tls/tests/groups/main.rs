@@ -6,6 +6,7 @@ mod forced;
 #[path = "../../../quorate/tests/support/mod.rs"]
 mod peers;
 mod renewals;
+mod sites;
 mod stages;
 #[path = "../support/mod.rs"]
 mod support;

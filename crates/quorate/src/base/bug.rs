@@ -208,6 +208,12 @@ pub enum Bug {
     LicenceKeptByCandidate,
     /// A site that was down as a whole serves before it has heard of the other one.
     UnconfirmedServes,
+    /// What one peer of the other site holds counts as held by most of them.
+    OneIsBacking,
+    /// What an earlier start of a peer of the other site held counts as held.
+    EarlierStartBacks,
+    /// Whoever is to be listed, or to count, has to hold what the others hold now.
+    CaughtUpIsEven,
     // --- what lasts (section 13)
     /// A vote is sent before it is saved.
     VoteBeforeSave,
@@ -241,7 +247,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug.
-    pub const ALL: [Self; 107] = [
+    pub const ALL: [Self; 110] = [
         Self::VoteTwice,
         Self::IgnoreFreshness,
         Self::FreshnessAtPreVote,
@@ -337,6 +343,9 @@ impl Bug {
         Self::LicenceKeptByVoter,
         Self::LicenceKeptByCandidate,
         Self::UnconfirmedServes,
+        Self::OneIsBacking,
+        Self::EarlierStartBacks,
+        Self::CaughtUpIsEven,
         Self::VoteBeforeSave,
         Self::AcknowledgeBeforeSync,
         Self::OwnLogIgnored,

@@ -20,6 +20,10 @@ pub enum AddressGiven {
     /// [`PeerBuilder::members`](crate::PeerBuilder::members).
     #[error("of {0} in `.members(..)`")]
     Member(PeerName),
+    /// An address at which peers of the other site are reached:
+    /// [`Site::other`](crate::Site::other).
+    #[error("of the other site in `.site(..)`")]
+    OtherSite,
 }
 
 /// A fault of an address.

@@ -1,5 +1,7 @@
 //! The site that a peer stands in.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 #[cfg(feature = "driver")]
@@ -29,7 +31,14 @@ pub struct Site {
     other: String,
     contacts: Vec<String>,
     at_passive: AtPassive,
+    warn_after: Duration,
 }
+
+/// What stands in a contact for the name of each peer.
+#[cfg(feature = "driver")]
+const PEER: &str = "{peer}";
+/// By how much the site that follows may be behind, unless that is set.
+const WARN_AFTER: Duration = Duration::from_secs(5);
 
 /// What a peer does with its callers while its site follows the other one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -81,7 +90,8 @@ impl Site {
     /// A site of this name: 1 to 64 bytes, and none that are no part of a peer's name either.
     pub fn new(name: impl Into<String>) -> Self {
         let (name, other, contacts) = (name.into(), String::new(), Vec::new());
-        Self { name, other, contacts, at_passive: AtPassive::default() }
+        let at_passive = AtPassive::default();
+        Self { name, other, contacts, at_passive, warn_after: WARN_AFTER }
     }
 
     /// Sets the name of the other site, and addresses at which any of its peers are reached.
@@ -90,6 +100,18 @@ impl Site {
     /// tells where the members of the other one are. Connections are used both ways, so one of the
     /// two sites may have none; where only the site that decides can dial the other one, it needs a
     /// contact for each peer there.
+    ///
+    /// A contact with `{peer}` in it is a pattern: each peer of the other site is reached there,
+    /// and nowhere else, whatever it says of itself, as soon as it is known by name. Over TLS the
+    /// host that comes of it is sent as SNI, so a router between the sites can tell them apart. Who
+    /// has patterns alone finds nobody by itself, and is to be dialed by the other site.
+    ///
+    /// ```
+    /// use quorate::Site;
+    ///
+    /// let contacts = ["west.example:7101", "{peer}.west.example:7101"];
+    /// let site = Site::new("east").other("west", contacts);
+    /// ```
     #[must_use]
     pub fn other<A: Into<String>>(
         self,
@@ -104,6 +126,13 @@ impl Site {
     #[must_use]
     pub fn at_passive(self, at_passive: AtPassive) -> Self {
         Self { at_passive, ..self }
+    }
+
+    /// Sets by how much the site that follows may be behind before the status of both says
+    /// `Warning`. Default: 5 s. It changes nothing else.
+    #[must_use]
+    pub fn warn_after(self, behind: Duration) -> Self {
+        Self { warn_after: behind, ..self }
     }
 
     /// The rules that it breaks, at a peer of this kind.
@@ -137,6 +166,24 @@ impl Site {
     /// Addresses at which peers of the other site are reached.
     pub fn contacts(&self) -> &[String] {
         &self.contacts
+    }
+
+    /// Contacts that are addresses.
+    #[cfg(feature = "driver")]
+    pub(crate) fn introductions(&self) -> impl Iterator<Item = &String> {
+        self.contacts.iter().filter(|contact| !contact.contains(PEER))
+    }
+
+    /// The addresses of a peer of the other site by the contacts that are patterns.
+    #[cfg(feature = "driver")]
+    pub(crate) fn addresses_of(&self, peer: &PeerName) -> Vec<String> {
+        let patterns = self.contacts.iter().filter(|contact| contact.contains(PEER));
+        patterns.map(|pattern| pattern.replace(PEER, peer.as_str())).collect()
+    }
+
+    /// By how much the site that follows may be behind.
+    pub fn warns_after(&self) -> Duration {
+        self.warn_after
     }
 
     /// What is done with callers while this site follows the other one.

@@ -17,7 +17,9 @@ use super::storage::{self, Keeper, Link, Opened, Opening};
 use super::tasks::Tasks;
 use crate::base::event::Event;
 use crate::base::id::{Incarnation, Now, PeerKind, PeerName};
-use crate::config::{Acknowledge, ConfigError, GroupConfig, Storage, StorageKind, SyncPolicy};
+use crate::config::{
+    Acknowledge, ConfigError, GroupConfig, Site, Storage, StorageKind, SyncPolicy,
+};
 use crate::disk::StorageId;
 use crate::driver::admin::desk::Desk;
 use crate::driver::links::inbox::{Inbox, Inboxes};
@@ -61,7 +63,8 @@ impl PeerBuilder {
             .map_err(|source| StartError::Transport { name, source })?;
         if !self.is_plaintext_allowed {
             let listened = Some(&listen).filter(|_| self.peer.kind != PeerKind::Client);
-            let across = self.peer.site.iter().flat_map(|site| site.contacts());
+            // Where a pattern leads is known when somebody is known by name, and is looked at then.
+            let across = self.peer.site.iter().flat_map(Site::introductions);
             let dialed = addresses.values().chain(&self.contacts).chain(across);
             check_privacy(&*transport, listened, dialed).await?;
         }
@@ -116,9 +119,15 @@ impl PeerBuilder {
         if kind != PeerKind::Member && !has_contact {
             errors.push(ConfigError::NoContact);
         }
+        let across = self.peer.site.iter().flat_map(|site| {
+            let named = site.addresses_of(&self.peer.name);
+            site.introductions().cloned().chain(named)
+        });
+        let across: Vec<String> = across.collect();
         let given = addresses::Given {
             members: &self.addresses,
             contacts: &self.contacts,
+            across: &across,
             listen: self.listen.as_deref().filter(|_| kind != PeerKind::Client),
             advertise: self.advertise.as_deref(),
             is_tcp: self.is_over_tcp(),
@@ -221,7 +230,7 @@ impl PeerBuilder {
         };
         let is_synced = matches!(self.storage, Storage::Disk { sync: SyncPolicy::EveryBatch, .. });
         let acknowledge = self.group.acknowledge;
-        let across = self.peer.site.iter().flat_map(|site| site.contacts()).cloned();
+        let across = self.peer.site.iter().flat_map(Site::introductions).cloned();
         let contacts: Vec<String> = self.contacts.into_iter().chain(across).collect();
         let shared = Arc::new(Shared::new(Parts {
             group: self.group,

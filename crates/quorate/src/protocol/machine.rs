@@ -28,7 +28,7 @@ use crate::protocol::model_handle::ModelHandle;
 use crate::protocol::random::Random;
 use crate::protocol::reign::switching::Switching;
 use crate::protocol::role::{Leader, Promise, Pull, Role, Watch};
-use crate::protocol::told::{Force, Promotion, Spurned, Unrest};
+use crate::protocol::told::{Force, Promotion, PromotionReport, Spurned, Unrest};
 use crate::state::{Membership, Meta};
 use crate::store::Store;
 
@@ -83,6 +83,10 @@ pub struct Machine {
     pub(super) is_forced_win: bool,
     /// A promotion of this peer's site that is under way.
     pub(super) promotion: Option<Promotion>,
+    /// When a primary was last heard before the last one began.
+    pub(super) last_word: Option<Time>,
+    /// The last one that has made this peer primary.
+    pub(super) promoted: Option<PromotionReport>,
     /// The newest site epoch that is known to have begun for sure.
     pub(super) site_epoch: u64,
     /// The generation in which this peer is sure that no other site was promoted past its own.
@@ -174,6 +178,8 @@ impl Machine {
             forced: None,
             is_forced_win: false,
             promotion: None,
+            last_word: None,
+            promoted: None,
             site_epoch: 0,
             confirmed_in: None,
             disowned: None,
@@ -378,10 +384,8 @@ impl Machine {
             }
             Message::Held { ballot, position } => self.on_held(&from, ballot, position),
             Message::Lost { ballot } => self.on_lost(&from, ballot),
-            Message::GaveUp { ballot, units } => {
-                if ballot == self.ballot && self.is_primary() {
-                    self.event(Event::ChangesLost { units, exact: true });
-                }
+            Message::GaveUp { ballot, units, is_at_most } => {
+                self.on_gave_up(&from, ballot, units, is_at_most);
             }
         }
     }

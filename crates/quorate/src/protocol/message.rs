@@ -455,12 +455,15 @@ pub enum Message {
         /// The ballot of the sender.
         ballot: Ballot,
     },
-    /// Old primary to the new one: what it gave up of its tail, exactly (section 3).
+    /// Old primary to the new one: what it gave up of its tail (section 3).
     GaveUp {
         /// The ballot now followed.
         ballot: Ballot,
         /// Units given up.
         units: u64,
+        /// Whether that is a bound, for the sender cannot tell from where on it gave up. An older
+        /// version does not say.
+        is_at_most: bool,
     },
 }
 

@@ -39,6 +39,8 @@ pub(crate) use group::lag::MAX_LAG;
 pub(crate) use group::standing::MAX_GENERATIONS;
 pub use group::standing::{Applicant, Objection, Standing};
 pub use machine::Machine;
+pub use reign::exposure::Backed;
 pub use status::{
     Lost, MachineMember, MachinePeer, MachineStatus, MonitorStatus, PeerRole, Restraint, SiteView,
 };
+pub use told::{LostUnits, PromotionReport};

@@ -13,7 +13,9 @@ use crate::protocol::follow::receiver::CatchUp;
 use crate::protocol::group::lag::{MAX_LAG, cuts_behind};
 use crate::protocol::group::remote::Remote;
 use crate::protocol::machine::Machine;
+use crate::protocol::reign::exposure::Backed;
 use crate::protocol::role::Role;
+use crate::protocol::told::PromotionReport;
 use crate::state::Promoted;
 
 /// What a peer is in its group.
@@ -117,6 +119,16 @@ pub struct SiteView {
     pub not_promoted: Option<SiteError>,
     /// How the active site came to decide; `None` if no other did before it.
     pub promoted: Option<Promoted>,
+    /// What is known of that at the peer that was made primary by it.
+    pub promoted_here: Option<PromotionReport>,
+    /// What most of the other site's listed peers hold, at the primary of the site that decides.
+    pub backed: Option<Backed>,
+    /// When the state held here was made, by the steady clock of the group and by the calendar;
+    /// `None` if it is none.
+    pub as_of: Option<(GroupTime, GroupTime)>,
+    /// For how long it had not been what the primary held, when that one was last heard; `None` if
+    /// it never was.
+    pub out_of_step: Option<Duration>,
 }
 
 /// What a peer that reaches no majority knows of what would bring one back.
@@ -341,12 +353,16 @@ impl Machine {
             return false;
         }
         let is_near = |lag: u64| lag <= MAX_LAG;
-        if self.is_primary() {
+        if let Role::Primary(reign) = &self.role {
             let own = self.store.position();
             let held = remote.sender().and_then(|sender| sender.held());
             let lag = held.and_then(|held| cuts_behind(held, own));
             let has_promised = remote.has_promised_within(self.group.lease(), self.now.time);
-            return has_promised && lag.is_some() && brief.behind.or(lag).is_some_and(is_near);
+            let is_up = held.is_some_and(|held| {
+                held.ballot == self.ballot && reign.is_caught_up(held.sequence)
+            });
+            let is_near = is_up || brief.behind.or(lag).is_some_and(is_near);
+            return has_promised && lag.is_some() && is_near;
         }
         let Some(leader) = &self.leader else { return false };
         if leader.start.name == *name {

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::base::id::{Ballot, PeerName, Position, Time};
+use crate::base::id::{Ballot, GroupTime, PeerName, Position, Time};
 
 /// A wish to be primary without members that are gone, which is under way.
 #[derive(Debug)]
@@ -67,8 +67,43 @@ pub(super) struct Promotion {
     was_binding: bool,
     /// The ballot of the first round.
     ballot: Ballot,
+    /// When the primary was last heard before it; `None` if none was known.
+    heard: Option<Time>,
     /// Who has refused last, and why.
     refusal: Option<(PeerName, String)>,
+}
+
+/// What is known of a promotion at the peer that it has made primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PromotionReport {
+    /// The site epoch that began.
+    pub epoch: u64,
+    /// When this peer might decide in it, by the calendar.
+    pub at: GroupTime,
+    /// From the operator's word until it might decide.
+    pub took: Duration,
+    /// From the last word of the primary before it until then; `None` if none was known.
+    pub outage: Option<Duration>,
+    /// Units that former primaries have told to be given up since; `None` if none has told.
+    pub lost: Option<LostUnits>,
+}
+
+/// Units that were decided and do not count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LostUnits {
+    /// How many.
+    pub units: u64,
+    /// Whether they are at most so many.
+    pub is_at_most: bool,
+}
+
+impl PromotionReport {
+    /// Counts what a former primary of the other site has told in this epoch.
+    pub(super) fn note_lost(&mut self, units: u64, is_at_most: bool) {
+        let lost = self.lost.get_or_insert_default();
+        lost.units = lost.units.saturating_add(units);
+        lost.is_at_most |= is_at_most;
+    }
 }
 
 impl Promotion {
@@ -81,7 +116,19 @@ impl Promotion {
         until: Time,
     ) -> Self {
         let (ballot, refusal) = (Ballot::NONE, None);
-        Self { request, is_forced, gone, since, until, was_binding: false, ballot, refusal }
+        let (was_binding, heard) = (false, None);
+        Self { request, is_forced, gone, since, until, was_binding, ballot, heard, refusal }
+    }
+
+    /// Notes when the primary was last heard before it.
+    pub(super) fn note_heard(&mut self, heard: Option<Time>) {
+        self.heard = heard;
+    }
+
+    /// What there is to tell of it at its end, in the epoch that began by it.
+    pub(super) fn report(&self, now: Time, at: GroupTime, epoch: u64) -> PromotionReport {
+        let outage = self.heard.map(|heard| now.since(heard));
+        PromotionReport { epoch, at, took: self.waited(now), outage, lost: None }
     }
 
     pub(super) fn request(&self) -> Option<u64> {

@@ -236,6 +236,26 @@ impl Store {
         }
     }
 
+    /// Has nothing decided at an earlier group time from now on; returns the one that is reached.
+    pub(crate) fn reach(&self, group_time: GroupTime) -> GroupTime {
+        self.authority.advance_clock(group_time)
+    }
+
+    /// Units decided in this reign up to the cut `at`, or fewer, and a group time until which
+    /// everything that was decided is in it: nothing is said of a cut that is not remembered.
+    pub(crate) fn backed_at(&self, at: Sequence) -> (u128, GroupTime) {
+        let past_cuts = self.past_cuts.lock();
+        let units = past_cuts.units_at(at).unwrap_or_default();
+        let group_time = past_cuts.group_time_at(at).unwrap_or_default();
+        (units.saturating_sub(past_cuts.units_before()), group_time)
+    }
+
+    /// Units decided in this reign, or the last, beyond so many of them; `u64::MAX` if they are
+    /// more.
+    pub(crate) fn units_past(&self, units: u128) -> u64 {
+        u64::try_from(self.decided_units().saturating_sub(units)).unwrap_or(u64::MAX)
+    }
+
     /// Units decided in this store's own reigns after the cut `at`; `None` if that is no longer
     /// known exactly, or more than can be told.
     pub fn give_up_units(&self, at: Sequence) -> Option<u64> {

@@ -629,6 +629,9 @@ pub struct GaveUp {
     pub ballot: ::core::option::Option<Ballot>,
     #[prost(uint64, tag = "2")]
     pub units: u64,
+    /// Since version 7.
+    #[prost(bool, tag = "3")]
+    pub is_at_most: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Delta {

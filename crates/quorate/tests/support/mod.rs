@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "every test file uses its own part of it")]
 
 pub(crate) mod exposed;
+pub(crate) mod far;
 pub(crate) mod named;
 pub(crate) mod raw;
 

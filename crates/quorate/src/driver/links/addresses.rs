@@ -2,7 +2,7 @@
 //!
 //! | given by | others reach it there | so port 0, and what stands for every interface |
 //! |---|---|---|
-//! | `members`, `advertise`, `join` | yes | are refused |
+//! | `members`, `advertise`, `join`, `site` | yes | are refused |
 //! | `listen` | no | a port is needed, and every interface will do |
 //!
 //! A group of one may have port 0: nobody dials it, and tests like it.
@@ -18,6 +18,8 @@ use crate::transport::{Transport, host};
 pub(in crate::driver) struct Given<'a> {
     pub(in crate::driver) members: &'a [(PeerName, String)],
     pub(in crate::driver) contacts: &'a [String],
+    /// Those of the other site.
+    pub(in crate::driver) across: &'a [String],
     /// Of a peer that listens.
     pub(in crate::driver) listen: Option<&'a str>,
     pub(in crate::driver) advertise: Option<&'a str>,
@@ -35,6 +37,8 @@ impl Given<'_> {
         let members =
             members.map(|(name, address)| (AddressGiven::Member(name.clone()), address.as_str()));
         let contacts = self.contacts.iter().map(|address| (AddressGiven::Join, address.as_str()));
+        let across = self.across.iter().map(|address| (AddressGiven::OtherSite, address.as_str()));
+        let contacts = contacts.chain(across);
         let own = self.listen.map(|address| (AddressGiven::Listen, address)).into_iter();
         let own = own.chain(self.advertise.map(|address| (AddressGiven::Advertise, address)));
         let faulty = members.chain(contacts).chain(own).filter_map(|(given, address)| {
@@ -164,11 +168,18 @@ mod tests {
     use super::*;
     use AddressFault::{AnyInterface, AnyPort, Empty, NoPort, NotHostAndPort, TooLong};
 
-    const NOTHING: Given<'static> =
-        Given { members: &[], contacts: &[], listen: None, advertise: None, is_tcp: true };
+    const NOTHING: Given<'static> = Given {
+        members: &[],
+        contacts: &[],
+        across: &[],
+        listen: None,
+        advertise: None,
+        is_tcp: true,
+    };
 
-    /// The faults of an address as a member's, to join at, to advertise, and to listen on.
-    fn faults(address: &str) -> [Option<AddressFault>; 4] {
+    /// The faults of an address as a member's, to join at, of the other site, to advertise, and to
+    /// listen on.
+    fn faults(address: &str) -> [Option<AddressFault>; 5] {
         let fault = |given: Given<'_>| match &given.check()[..] {
             [] => None,
             [ConfigError::Address { fault, .. }] => Some(*fault),
@@ -178,6 +189,7 @@ mod tests {
         [
             fault(Given { members: &members, ..NOTHING }),
             fault(Given { contacts: &[address.to_owned()], ..NOTHING }),
+            fault(Given { across: &[address.to_owned()], ..NOTHING }),
             fault(Given { advertise: Some(address), ..NOTHING }),
             fault(Given { listen: Some(address), ..NOTHING }),
         ]
@@ -186,7 +198,7 @@ mod tests {
     #[test]
     fn all_addresses_are_checked_alike() {
         for usable in ["127.0.0.1:7101", "[::1]:7101", "localhost:7101", "no-such_host.example:1"] {
-            assert_eq!(faults(usable), [None; 4], "{usable}");
+            assert_eq!(faults(usable), [None; 5], "{usable}");
         }
         for (unusable, fault) in [
             ("localhost", NoPort),
@@ -205,15 +217,15 @@ mod tests {
             ("[::]:0", AnyPort),
             ("0.0.0.0:00", AnyPort),
         ] {
-            assert_eq!(faults(unusable), [Some(fault); 4], "{unusable}");
+            assert_eq!(faults(unusable), [Some(fault); 5], "{unusable}");
         }
         for any in ["0.0.0.0:7101", "[::]:7101", "[::ffff:0.0.0.0]:7101"] {
             let fault = Some(AnyInterface);
-            assert_eq!(faults(any), [fault, fault, fault, None], "{any}");
+            assert_eq!(faults(any), [fault, fault, fault, fault, None], "{any}");
         }
-        assert_eq!(faults(&"a".repeat(256)), [Some(TooLong); 4]);
+        assert_eq!(faults(&"a".repeat(256)), [Some(TooLong); 5]);
         // Of a member it is told as that.
-        assert_eq!(faults("")[1..], [Some(Empty); 3]);
+        assert_eq!(faults("")[1..], [Some(Empty); 4]);
     }
 
     #[test]

@@ -224,8 +224,16 @@ impl Roster {
 
     /// The addresses at which a peer may be reached, the likeliest first. Its own word, where it
     /// gave it, goes before the settings of this peer, and those before what others say.
+    ///
+    /// A peer of the other site is reached where a pattern says, and nowhere else: its own word may
+    /// be of a network that is not the one here.
     pub(in crate::driver) fn addresses(&self, peer: &PeerName) -> Vec<String> {
         let known = self.known.read();
+        let across = self.site.as_ref().filter(|_| self.is_of_other_site(&known, peer));
+        let by_name = across.map(|site| site.addresses_of(peer)).unwrap_or_default();
+        if !by_name.is_empty() {
+            return by_name;
+        }
         let of = |mut list: std::slice::Iter<'_, Member>| {
             list.find(|m| m.name == *peer).map(|m| m.address.clone())
         };
@@ -245,6 +253,25 @@ impl Roster {
             }
         }
         addresses
+    }
+
+    /// Returns true if a peer is known to be of the other site.
+    fn is_of_other_site(&self, known: &Known, peer: &PeerName) -> bool {
+        let Some(site) = &self.site else { return false };
+        if known.across.contains(peer) {
+            return true;
+        }
+        let has = |list: &[Member]| list.iter().any(|member| member.name == *peer);
+        let list = &known.membership;
+        match &list.site {
+            Some(sites) if sites.active == site.name() => has(list.standby()),
+            Some(_) => has(&list.voters) || list.next.as_deref().is_some_and(has),
+            // Of its own site a member that holds nothing knows those of its settings.
+            None => {
+                let is_blank = self.kind == PeerKind::Member && !known.has_state();
+                is_blank && !self.configured.contains_key(peer)
+            }
+        }
     }
 
     /// The addresses at which the members are reached, as far as this peer knows.

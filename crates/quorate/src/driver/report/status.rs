@@ -265,14 +265,22 @@ impl Status {
                 is_blank: machine.position.is_blank(),
                 is_whole: machine.members.iter().all(|member| member.is_counted),
                 is_copying: machine.catching_up.is_some(),
+                is_primary: machine.role == PeerRole::Primary,
+                is_current: machine.is_current,
                 lag: machine.lag,
+                warn_after_ms: shared
+                    .config
+                    .site
+                    .as_ref()
+                    .map_or(0, |site| millis(site.warns_after())),
                 is_led,
                 is_across: machine
                     .primary
                     .as_ref()
                     .is_some_and(|primary| shared.roster.stands_across(primary)),
+                group_time: shared.group_time().steady(),
             };
-            SiteStatus::new(view, &peers, &seen, silence.map(millis))
+            SiteStatus::new(view, &peers, &seen, silence.map(millis), &shared.store)
         });
         let is_counted = machine.is_counted;
         if is_counted && machine.is_current {
@@ -352,6 +360,9 @@ impl Status {
         self.connections = Connections::of(shared);
         self.turns = shared.turns.turns(shared.clock.time());
         self.certificate = shared.transport.certificate();
+        if let Some(site) = &mut self.site {
+            site.refresh(&shared.store, shared.group_time().steady());
+        }
         for peer in &mut self.peers {
             peer.differs = shared.differences.of(&peer.name);
             peer.link_error = link_error(shared, &peer.name, peer.link);
@@ -367,6 +378,9 @@ impl Status {
             self.lost = None;
             self.is_current = false;
             self.lag = None;
+            if let Some(site) = &mut self.site {
+                site.end();
+            }
             for peer in &mut self.peers {
                 let ended = LinkError::without_trial(LinkErrorReason::Ended, "this peer has ended");
                 (peer.link, peer.link_error) = (Link::Down, Some(ended));

@@ -127,6 +127,9 @@ impl Machine {
             heard,
             ends: None,
             behind: None,
+            in_step: None,
+            before: Position::BLANK,
+            marked: (heard, Position::BLANK),
             is_kept_up_with: false,
         });
         self.calm();
@@ -464,7 +467,7 @@ impl Machine {
         }
         if let Some((units, exact)) = given_up.filter(|_| !bug::is(Bug::LossUnreported)) {
             self.event(Event::ChangesLost { units, exact });
-            self.send(from, Message::GaveUp { ballot, units });
+            self.send(from, Message::GaveUp { ballot, units, is_at_most: !exact });
         }
         if let Some(cells) = dropped.filter(|cells| *cells > 0) {
             let generation = held.ballot.generation;

@@ -271,12 +271,12 @@ impl Machine {
         })
     }
 
-    /// Returns true if a linked peer does not count, holds what is committed, and has promised this
-    /// primary its vote.
+    /// Returns true if a linked peer does not count, has come up with the others, and has promised
+    /// this primary its vote.
     fn is_ready_learner(&self, name: &PeerName, remote: &Remote, id: MemberId) -> bool {
         let Role::Primary(reign) = &self.role else { return false };
         let counts_at_once = bug::is(Bug::JoinerCountsAtOnce);
-        let is_ready = self.held_by(name, id) >= reign.committed() || counts_at_once;
+        let is_ready = reign.is_caught_up(self.held_by(name, id)) || counts_at_once;
         let has_promised = remote.has_promised() || bug::is(Bug::UnpromisedLearner);
         !self.meta.membership.counts(name, id) && is_ready && has_promised
     }

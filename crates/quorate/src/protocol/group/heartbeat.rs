@@ -171,13 +171,24 @@ impl Machine {
     /// Having come up with it once, this peer is taken to keep up until it hears nothing of it for
     /// the failure timeout, or copies everything: how far one is behind under load says little.
     fn note_lag(&mut self, from: &PeerStart, primary: Position, was_absent: bool) {
-        let behind = own_cuts_behind(self.store.position(), primary, self.ballot);
+        let now = self.now.time;
+        let age = self.group.failure_timeout / 4;
+        let own = self.store.position();
+        let behind = own_cuts_behind(own, primary, self.ballot);
         // What storage has kept of an earlier start may lack anything, however little it is.
         let most = if self.adopted.is_some() { MAX_LAG } else { 0 };
         let is_copying = self.copies_all() || self.is_copying_all();
         if let Some(leader) = self.leader.as_mut().filter(|leader| leader.start == *from) {
             leader.behind = behind;
-            let is_near = behind.is_some_and(|behind| behind <= most);
+            if behind == Some(0) {
+                leader.in_step = Some(leader.heard);
+            }
+            if was_absent {
+                (leader.before, leader.marked) = (Position::BLANK, (now, primary));
+            }
+            leader.note_held(now, primary, age);
+            let is_near = behind.is_some_and(|behind| behind <= most)
+                || (most > 0 && leader.is_come_up_with(own));
             let has_kept_up = leader.is_kept_up_with && !was_absent && behind.is_some();
             leader.is_kept_up_with = !is_copying && (is_near || has_kept_up);
         }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
-use crate::base::id::{GroupId, Member, MemberId, PeerKind, PeerName, PeerStart, Position};
+use crate::base::id::{Ballot, GroupId, Member, MemberId, PeerKind, PeerName, PeerStart, Position};
 use crate::config::{AtPassive, Site};
 use crate::protocol::group::remote::Remote;
 use crate::protocol::group::request::Ask;
@@ -202,13 +202,13 @@ impl Machine {
         None
     }
 
-    /// Lists a linked peer of the standby site that holds what is committed, as primary.
+    /// Lists a linked peer of the standby site that has come up with the members, as primary.
     pub(in crate::protocol) fn next_standby(&self, stamp: Position) -> Option<Membership> {
         let Role::Primary(reign) = &self.role else { return None };
         let standby = self.remotes.iter().filter(|(_, remote)| self.is_of_standby(remote));
         let mut ready = standby.filter_map(|(name, remote)| {
             let (end, id) = remote.last().zip(remote.id())?;
-            let is_here = self.held_by(name, id) >= reign.committed();
+            let is_here = reign.is_caught_up(self.held_by(name, id));
             let (name, address) = (name.clone(), end.address.clone());
             is_here.then_some(Member { name, id: Some(id), address })
         });
@@ -275,6 +275,26 @@ impl Machine {
         self.event(Event::SiteChanged { site, active, epoch });
     }
 
+    /// A former primary has given up some of what it had decided.
+    pub(in crate::protocol) fn on_gave_up(
+        &mut self,
+        from: &PeerStart,
+        ballot: Ballot,
+        units: u64,
+        is_at_most: bool,
+    ) {
+        if ballot != self.ballot || !self.is_primary() {
+            return;
+        }
+        let epoch = self.own_epoch();
+        if self.comes_from_across(from)
+            && let Some(promoted) = self.promoted.as_mut().filter(|own| own.epoch == epoch)
+        {
+            promoted.note_lost(units, is_at_most);
+        }
+        self.event(Event::ChangesLost { units, exact: !is_at_most });
+    }
+
     /// What this peer knows of the sites.
     pub(in crate::protocol) fn site_view(&self) -> Option<SiteView> {
         let site = self.config.site.as_ref()?;
@@ -292,6 +312,16 @@ impl Machine {
             is_promoting: self.promotion.is_some(),
             not_promoted: self.why_not_promote(false, &BTreeSet::new()),
             promoted: known.and_then(|known| known.promoted),
+            promoted_here: self.promoted.filter(|promoted| promoted.epoch == self.own_epoch()),
+            backed: self.backed(),
+            out_of_step: self.leader.as_ref().and_then(|leader| {
+                let in_step = leader.in_step?;
+                Some(leader.heard.since(in_step))
+            }),
+            as_of: self.has_data().then(|| {
+                let steady = self.store.group_time();
+                (steady, self.store.lead().by_calendar(steady))
+            }),
         })
     }
 }

@@ -3,6 +3,7 @@
 pub(super) mod arranging;
 pub(super) mod demoting;
 pub(super) mod demotion;
+pub(super) mod exposure;
 pub(super) mod hand_over;
 pub(super) mod lease;
 pub(super) mod made_changes;

@@ -8,6 +8,7 @@ use crate::base::id::{GroupTime, PeerName, PeerStart, Sequence, Time};
 use crate::protocol::group::group_clock::GroupClock;
 use crate::protocol::group::request::MAX_REQUESTS;
 use crate::protocol::reign::demoting::Demotion;
+use crate::protocol::reign::exposure::Exposure;
 use crate::protocol::reign::lease::Lease;
 use crate::protocol::reign::made_changes::MadeChanges;
 use crate::protocol::reign::switching::{Asker, HandOver};
@@ -22,6 +23,10 @@ pub(in crate::protocol) struct PrimaryState {
     started: Time,
     /// What a majority holds.
     committed: Sequence,
+    /// What it held a quarter of the failure timeout ago or longer, and what it held later than
+    /// that, and when.
+    committed_before: Sequence,
+    marked: (Time, Sequence),
     /// Whether the reign is the first of its group, and there was nothing before.
     is_first: bool,
     /// Whether the reign begins a generation anew, from what is left of another.
@@ -56,6 +61,8 @@ pub(in crate::protocol) struct PrimaryState {
     /// Until when another site is told to take over, and when it is the next time.
     offers_until: Time,
     offer_at: Time,
+    /// What the other site holds.
+    exposure: Exposure,
 }
 
 /// What a majority has come to hold.
@@ -91,6 +98,8 @@ impl PrimaryState {
             clock,
             started: now,
             committed: Sequence(0),
+            committed_before: Sequence(0),
+            marked: (now, Sequence(0)),
             is_first,
             is_anew: false,
             progressed: now,
@@ -110,6 +119,7 @@ impl PrimaryState {
             site_switchers: Vec::new(),
             offers_until: Time(0),
             offer_at: Time(0),
+            exposure: Exposure::default(),
         }
     }
 
@@ -160,13 +170,30 @@ impl PrimaryState {
         self.committed
     }
 
-    /// Notes what a majority holds at `now`; `is_all` says that there is no more to hold.
+    /// Returns true if whoever holds this has come up with the others: it holds a cut of this
+    /// reign, and what a majority held a quarter of the failure timeout ago. Under load nobody who
+    /// is further away than the others ever holds what those hold now.
+    pub(in crate::protocol) fn is_caught_up(&self, held: Sequence) -> bool {
+        let before = match bug::is(Bug::CaughtUpIsEven) {
+            true => self.committed,
+            false => self.committed_before,
+        };
+        held >= before.max(self.first)
+    }
+
+    /// Notes what a majority holds at `now`; `is_all` says that there is no more to hold. It counts
+    /// as held before after such an `age`.
     pub(in crate::protocol) fn advance(
         &mut self,
         now: Time,
         held: Sequence,
         is_all: bool,
+        age: Duration,
     ) -> Advance {
+        if now >= self.marked.0.after(age) {
+            self.committed_before = self.marked.1;
+            self.marked = (now, self.committed);
+        }
         let is_news = held > self.committed;
         if is_news {
             self.committed = held;
@@ -383,5 +410,13 @@ impl PrimaryState {
 
     pub(in crate::protocol) fn note_offered(&mut self, again: Time) {
         self.offer_at = again;
+    }
+
+    pub(in crate::protocol) fn exposure(&self) -> &Exposure {
+        &self.exposure
+    }
+
+    pub(in crate::protocol) fn exposure_mut(&mut self) -> &mut Exposure {
+        &mut self.exposure
     }
 }

@@ -21,6 +21,7 @@ use crate::protocol::group::remote::Remote;
 use crate::protocol::io::Output;
 use crate::protocol::machine::Machine;
 use crate::protocol::message::Message;
+use crate::protocol::reign::exposure::Backed;
 use crate::protocol::reign::primary_state::Advance;
 use crate::protocol::reign::sender::{Sender, Source};
 use crate::protocol::role::Role;
@@ -248,6 +249,7 @@ impl Machine {
         let ballot = self.ballot;
         let is_dirty = self.store.has_changed_since_cut();
         let own = self.store.position().sequence;
+        let age = self.group.failure_timeout / 4;
         let Role::Primary(reign) = &mut self.role else {
             return;
         };
@@ -256,7 +258,7 @@ impl Machine {
             "a primary was elected by members, who are counted"
         );
         debug_assert!(held <= own || bug::is_any(), "a majority holds no more than was decided");
-        let Advance { is_news, is_first } = reign.advance(now, held, held >= own && !is_dirty);
+        let Advance { is_news, is_first } = reign.advance(now, held, held >= own && !is_dirty, age);
         if is_news && reign.is_established() {
             self.store.set_committed(Position { ballot, sequence: held });
         }
@@ -280,6 +282,7 @@ impl Machine {
             }
             self.wake_soon();
         }
+        self.note_exposure();
     }
 
     /// Lets those be answered who wait for a majority, or for this peer's own storage where the
@@ -301,5 +304,56 @@ impl Machine {
         if self.store.set_answerable(answerable) || has_committed {
             self.outputs.push_back(Output::Committed);
         }
+    }
+
+    /// Peers that are listed of the other site, by the ids that hold what they are known to:
+    /// another start of a peer in memory has lost that.
+    fn backing_ids(&self) -> Vec<Option<MemberId>> {
+        let standby = self.meta.membership.standby().iter();
+        let is_itself = |name, id| {
+            let is_same = self.linked_id(name).is_none_or(|linked| linked == id);
+            is_same || bug::is(Bug::EarlierStartBacks)
+        };
+        standby.map(|member| member.id.filter(|id| is_itself(&member.name, *id))).collect()
+    }
+
+    /// Notes what the other site holds, as primary.
+    fn note_exposure(&mut self) {
+        if self.meta.membership.site.is_none() || !self.is_primary() {
+            return;
+        }
+        let standby = self.meta.membership.standby();
+        let held = standby.iter().filter_map(|member| {
+            let id = member.id?;
+            Some((id, self.held_by(&member.name, id)))
+        });
+        let held: Vec<(MemberId, Sequence)> = held.collect();
+        // In this order: what is decided meanwhile is not before that time.
+        let group_time = self.store.reach(self.group_time());
+        let is_dirty = self.store.has_changed_since_cut();
+        let newest = self.store.position().sequence;
+        let Role::Primary(reign) = &mut self.role else { return };
+        let exposure = reign.exposure_mut();
+        let (units, as_of) = self.store.backed_at(newest);
+        exposure.mark(Backed { sequence: newest, units, as_of });
+        for (id, sequence) in &held {
+            if *sequence > exposure.sequence_of(*id) {
+                let marked = exposure.marked(*sequence);
+                let (units, as_of) = self.store.backed_at(*sequence);
+                let (units, as_of) = (units.max(marked.units), as_of.max(marked.as_of));
+                exposure.note(*id, Backed { sequence: *sequence, units, as_of });
+            }
+        }
+        exposure.retain(|id| held.iter().any(|(listed, _)| *listed == id));
+        if !is_dirty {
+            exposure.note_nothing_past(newest, group_time);
+        }
+    }
+
+    /// What most of the other site's listed peers hold of this reign, at the primary of the site
+    /// that decides; `None` elsewhere, or if that is nothing.
+    pub fn backed(&self) -> Option<Backed> {
+        let Role::Primary(reign) = &self.role else { return None };
+        reign.exposure().backed(&self.backing_ids())
     }
 }

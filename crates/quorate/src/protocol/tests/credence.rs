@@ -217,7 +217,7 @@ fn a_voter_that_is_no_member_is_neither_adopted_nor_asked_who_counts() {
 fn a_loss_is_told_by_followers_only() {
     let (mut group, primary) = group_beside(PeerKind::Client);
     let ballot = group.peers[&primary].store.position().ballot;
-    say(&mut group, &Message::GaveUp { ballot, units: 7 });
+    say(&mut group, &Message::GaveUp { ballot, units: 7, is_at_most: false });
     let is_loss = |event: &Event| matches!(event, Event::ChangesLost { units: 7, .. });
     assert!(!group.saw(primary.as_str(), is_loss));
 }

@@ -114,7 +114,8 @@ pub(in crate::wire) fn message(message: proto::Message) -> Read<Message> {
         }
         Kind::Lost(lost) => Message::Lost { ballot: ballot(lost.ballot)? },
         Kind::GaveUp(gave_up) => {
-            Message::GaveUp { ballot: ballot(gave_up.ballot)?, units: gave_up.units }
+            let proto::GaveUp { ballot: of, units, is_at_most } = gave_up;
+            Message::GaveUp { ballot: ballot(of)?, units, is_at_most }
         }
     })
 }

@@ -127,8 +127,9 @@ fn kind(message: &Message) -> Kind {
             position: Some((*position).into()),
         }),
         Message::Lost { ballot } => Kind::Lost(proto::Lost { ballot: Some((*ballot).into()) }),
-        Message::GaveUp { ballot, units } => {
-            Kind::GaveUp(proto::GaveUp { ballot: Some((*ballot).into()), units: *units })
+        Message::GaveUp { ballot, units, is_at_most } => {
+            let (ballot, units, is_at_most) = (Some((*ballot).into()), *units, *is_at_most);
+            Kind::GaveUp(proto::GaveUp { ballot, units, is_at_most })
         }
     }
 }

@@ -198,7 +198,9 @@ fn data_message() -> BoxedStrategy<Message> {
         }),
         (ballot(), position()).prop_map(|(ballot, position)| Message::Held { ballot, position }),
         ballot().prop_map(|ballot| Message::Lost { ballot }),
-        (ballot(), number()).prop_map(|(ballot, units)| Message::GaveUp { ballot, units }),
+        (ballot(), number(), any::<bool>()).prop_map(|(ballot, units, is_at_most)| {
+            Message::GaveUp { ballot, units, is_at_most }
+        }),
     ]
     .boxed()
 }

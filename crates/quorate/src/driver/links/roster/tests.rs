@@ -7,8 +7,13 @@ use crate::base::id::{Generation, Incarnation, MemberId, Sequence};
 use crate::config::{Bounds, MAX_MEMBERS};
 use crate::driver::links::guest::Guest;
 use crate::protocol::message::Lane;
+use crate::state::SiteState;
 
 fn roster(kind: PeerKind, configured: &[&str]) -> Roster {
+    at_site(kind, configured, None)
+}
+
+fn at_site(kind: PeerKind, configured: &[&str], site: Option<Site>) -> Roster {
     let name = "a".into();
     let address = String::new();
     let bounds = Bounds::default();
@@ -24,7 +29,7 @@ fn roster(kind: PeerKind, configured: &[&str]) -> Roster {
         client_rights,
         new_generations: Default::default(),
         monitor: None,
-        site: None,
+        site,
         bounds,
     };
     let configured = configured.iter().map(|n| ((*n).into(), format!("{n}:1")));
@@ -197,4 +202,37 @@ fn a_full_group_says_so() {
     let said = roster.stranger(&Standing::default(), &hello).expect("full");
     assert_eq!(said.field, "members");
     assert!(said.ours.ends_with("(as many as may be: remove one first)"), "{}", said.ours);
+}
+
+/// East, where `a` and `b` decide, and west, whose peers all say that they are at one address.
+fn sites(active: &str, contacts: &[&str]) -> Roster {
+    let site = Site::new("east").other("west", contacts.iter().copied());
+    let roster = at_site(PeerKind::Member, &["a", "b"], Some(site));
+    let (decides, follows) = ([("a", "a:1"), ("b", "b:1")], [("d", "10.1:1"), ("e", "10.2:1")]);
+    let is_east = active == "east";
+    let (voters, listed) = if is_east { (decides, follows) } else { (follows, decides) };
+    let mut membership = membership(&voters);
+    let mut site = SiteState::new(active, if is_east { "west" } else { "east" });
+    site.listed = listed.map(|(name, address)| member(name, address)).into();
+    membership.site = Some(site.into());
+    roster.set_membership(&membership);
+    roster
+}
+
+#[test]
+fn a_peer_of_the_other_site_is_reached_where_a_pattern_says() {
+    for active in ["east", "west"] {
+        let roster = sites(active, &["west:1", "{peer}.west:1", "{peer}.west:2"]);
+        assert_eq!(roster.addresses(&"d".into()), ["d.west:1", "d.west:2"], "{active} decides");
+        assert_eq!(roster.addresses(&"b".into()), ["b:1"], "{active} decides");
+    }
+    // Of a blank peer whoever is not of its own list.
+    let site = Site::new("east").other("west", ["{peer}.west:1"]);
+    let roster = at_site(PeerKind::Member, &["a", "b"], Some(site));
+    roster.introduce(&"d".into(), "west:1");
+    assert_eq!(roster.addresses(&"d".into()), ["d.west:1"]);
+    assert_eq!(roster.addresses(&"b".into()), ["b:1"]);
+    // As long as a group has one site whoever belongs to it stands here.
+    roster.set_membership(&membership(&[("a", "a:1"), ("d", "d:1")]));
+    assert_eq!(roster.addresses(&"d".into()), ["d:1", "west:1"]);
 }
