@@ -175,6 +175,24 @@ impl Ledger {
         Some(first.saturating_sub(last))
     }
 
+    /// Units admitted by answers between two moments.
+    pub fn acknowledged_between(&self, from: Duration, to: Duration) -> u64 {
+        let between = self.entries.iter().filter(|entry| (from..to).contains(&entry.answered));
+        between.filter(|entry| entry.allowed).map(|entry| entry.units).sum()
+    }
+
+    /// Admitted units that the group's last counts do not have.
+    pub fn lost_units(&self) -> u64 {
+        self.accounts().values().map(Account::lost).sum()
+    }
+
+    /// The longest that anybody waited for an answer that came between two moments.
+    pub fn longest_wait(&self, from: Duration, to: Duration) -> Duration {
+        let between = self.entries.iter().filter(|entry| (from..to).contains(&entry.answered));
+        let waits = between.map(|entry| entry.answered.saturating_sub(entry.asked));
+        waits.max().unwrap_or_default()
+    }
+
     /// Holds the answers against what the group promises.
     pub fn prove(&self, promise: Promise) -> Vec<Finding> {
         let accounts = self.accounts();

@@ -17,16 +17,20 @@
 //! .. -- --json                      the result for a program
 //! .. -- --demo upkeep               members are replaced by peers with new names, and forgotten;
 //!                                   then two of three are gone for good, and the third is forced
+//! .. -- --demo sites                two sites change places; then the one that decides dies as a
+//!                                   whole, and the other one is promoted by force
 //! ```
 //!
-//! How it works: `peer.rs` is what runs in each process, `caller.rs` asks, `upkeep.rs` is the other
-//! story, `ledger.rs` beside this folder proves.
+//! How it works: `peer.rs` is what runs in each process, `caller.rs` asks, `upkeep.rs` and
+//! `sites.rs` are the other stories, `ledger.rs` beside this folder proves.
 
 mod caller;
+mod distance;
 mod peer;
 mod process;
 mod report;
 mod screen;
+mod sites;
 mod stage;
 mod upkeep;
 
@@ -67,12 +71,16 @@ struct Options {
     /// When callers are answered: after the primary's own write, or once a majority holds it.
     #[arg(long, default_value = "majority", value_parser = arguments::acknowledge())]
     acknowledge: Acknowledge,
-    /// The story: failover, or upkeep, in which every member is replaced by one with another name,
-    /// and then two of three are gone for good.
+    /// The story: failover; upkeep, in which every member is replaced by one with another name, and
+    /// then two of three are gone for good; or sites, in which two of them change places, and then
+    /// one is lost.
     #[arg(long, value_enum, default_value = "failover")]
     #[arg(conflicts_with_all = ["relaxed", "acknowledge", "peers"])]
     demo: Demo,
-    /// Silence after which the primary counts as lost; 10s, or 1s with --demo upkeep.
+    /// With --demo sites: how long every byte takes from one site to the other.
+    #[arg(long, value_name = "TIME", default_value = "40ms", value_parser = arguments::duration)]
+    each_way: Duration,
+    /// Silence after which the primary counts as lost; 10s, or 1s with another story.
     #[arg(long, value_parser = arguments::duration)]
     failure_timeout: Option<Duration>,
     /// Size of the group.
@@ -94,13 +102,14 @@ struct Options {
 enum Demo {
     Failover,
     Upkeep,
+    Sites,
 }
 
 impl Options {
     fn failure_timeout(&self) -> Duration {
         let default = match self.demo {
             Demo::Failover => Duration::from_secs(10),
-            Demo::Upkeep => Duration::from_secs(1),
+            Demo::Upkeep | Demo::Sites => Duration::from_secs(1),
         };
         self.failure_timeout.unwrap_or(default)
     }
@@ -156,10 +165,14 @@ async fn main() -> ExitCode {
 /// Plays the story and prints the proof; whether it holds.
 async fn show(options: &Options) -> Result<bool, String> {
     let certificates = options.tls.then(Certificates::make).transpose()?;
-    if options.demo == Demo::Upkeep {
-        return show_upkeep(options, certificates.as_ref()).await;
+    let peers = if options.demo == Demo::Sites { 6 } else { options.peers };
+    let settings = settings(options, peers, certificates.as_ref())?;
+    match options.demo {
+        Demo::Upkeep => return show_upkeep(options, settings).await,
+        Demo::Sites => return show_sites(options, settings).await,
+        Demo::Failover => {}
     }
-    let mut stage = Stage::new(settings(options, certificates.as_ref())?, options.json);
+    let mut stage = Stage::new(settings, options.json);
     stage.screen.print(&format!(
         "{} peers share one quota{}, {}; the primary will be killed\n",
         options.peers,
@@ -175,11 +188,8 @@ async fn show(options: &Options) -> Result<bool, String> {
     Ok(report.holds())
 }
 
-async fn show_upkeep(
-    options: &Options,
-    certificates: Option<&Certificates>,
-) -> Result<bool, String> {
-    let settings = upkeep::settings(settings(options, certificates)?)?;
+async fn show_upkeep(options: &Options, settings: Vec<Settings>) -> Result<bool, String> {
+    let settings = upkeep::settings(settings)?;
     let mut stage = Stage::new(settings, options.json);
     stage.screen.print(
         "3 peers share one quota; each is replaced by one with another name, and then two are gone \
@@ -194,12 +204,29 @@ async fn show_upkeep(
     Ok(outcome.holds())
 }
 
+async fn show_sites(options: &Options, settings: Vec<Settings>) -> Result<bool, String> {
+    let each_way = options.each_way;
+    let mut stage = Stage::new(sites::settings(settings, each_way).await?, options.json);
+    stage.screen.print(&format!(
+        "two sites of 3 peers share one quota, {each_way:?} apart; they change places, and then \
+         the one that decides is gone\n"
+    ));
+    let outcome = sites::play(&mut stage).await?;
+    if options.json {
+        stage.screen.result(&outcome.json().to_string());
+    } else {
+        stage.screen.print(&outcome.to_string());
+    }
+    Ok(outcome.holds())
+}
+
 fn settings(
     options: &Options,
+    peers: u64,
     certificates: Option<&Certificates>,
 ) -> Result<Vec<Settings>, String> {
-    let names = NAMES.into_iter().take(options.peers as usize);
-    let addresses = free_addresses(options.peers as usize)
+    let names = NAMES.into_iter().take(peers as usize);
+    let addresses = free_addresses(peers as usize)
         .map_err(|error| format!("no free ports on 127.0.0.1: {error}"))?;
     let members: Vec<_> = names.clone().map(str::to_owned).zip(addresses).collect();
     let settings = names.map(|name| Settings {
@@ -213,6 +240,7 @@ fn settings(
         certificates: certificates.map(|certificates| certificates.0.clone()),
         joins: None,
         monitor: None,
+        site: None,
     });
     Ok(settings.collect())
 }

@@ -1,24 +1,31 @@
 //! One peer of `local_group`: what runs in each of the processes that it starts.
 //!
 //! The parent asks checks over TCP, one JSON object a line, as many connections as it likes. It
-//! gives the orders `digest` and `force NAME ..` on standard input and reads notices from standard
-//! output. The end of standard input means that the parent has died: so does this process, then.
+//! gives the orders `digest`, `force NAME ..` and `site ..` on standard input and reads notices
+//! from standard output. The end of standard input means that the parent has died: so does this
+//! process, then.
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use quorate::transport::Tcp;
-use quorate::{Acknowledge, DecideError, Event, Mode, Monitor, Peer, PeerName, PeerRole};
+use quorate::transport::{Tcp, Transport};
+use quorate::{
+    Acknowledge, Consent, DecideError, Event, Mode, Monitor, Peer, PeerName, PeerRole, Site,
+    SiteMode, SiteStatus,
+};
 use quorate_examples::{certificates, sentence as sentence_of};
 use quorate_ratelimit::{AcquireError, Decision, Limit, Limits, RateLimiter};
 use quorate_tls::TlsConfig;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::distance::Detour;
 
 /// Units per second and most units at once of the limit `rate`.
 pub(crate) const RATE: (u64, u64) = (100, 50);
@@ -51,6 +58,17 @@ pub(crate) struct Settings {
     pub(crate) joins: Option<(SocketAddr, Vec<SocketAddr>)>,
     /// How many live members are kept, and the grace.
     pub(crate) monitor: Option<(usize, Duration)>,
+    /// The site that it stands at, of two.
+    pub(crate) site: Option<AtSite>,
+}
+
+/// The site that a peer stands at, and the way to the other one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct AtSite {
+    pub(crate) name: String,
+    pub(crate) other: String,
+    /// Where the peers of the other one listen, and by what address each of them is reached.
+    pub(crate) ways: Vec<(SocketAddr, SocketAddr)>,
 }
 
 /// What a caller asks.
@@ -108,6 +126,25 @@ pub(crate) struct Standing {
     pub(crate) overlay_units: u64,
     /// Peers that this one counts as members.
     pub(crate) members: Vec<String>,
+    /// How the sites are, at a peer that stands at one.
+    pub(crate) site: Option<SiteStanding>,
+    /// How often it was brought up to date by a copy of everything.
+    pub(crate) copies: u64,
+}
+
+/// How the sites are, as a peer sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SiteStanding {
+    pub(crate) is_active: bool,
+    pub(crate) epoch: u64,
+    /// When this was looked at, in microseconds since the Unix epoch.
+    pub(crate) at_us: u64,
+    pub(crate) state: String,
+    /// What is at risk: milliseconds, and units.
+    pub(crate) rpo: Option<(u64, u64)>,
+    /// Of the last promotion, at the peer that it made primary: how long it took, and for how long
+    /// nobody was heard to decide, in milliseconds.
+    pub(crate) took: Option<(u64, u64)>,
 }
 
 /// What a peer holds.
@@ -149,17 +186,27 @@ async fn start(settings: &Settings) -> Result<Peer, String> {
     if let Some((size, grace)) = settings.monitor {
         builder = builder.monitor(Monitor::new(size).grace(grace));
     }
+    let tcp = Tcp::default().user_timeout(settings.failure_timeout);
+    let mut transport: Arc<dyn Transport> = match &settings.site {
+        Some(AtSite { ways, .. }) => Arc::new(Detour::new(tcp, ways)),
+        None => Arc::new(tcp),
+    };
+    if let Some(AtSite { name, other, ways }) = &settings.site {
+        let contacts = ways.iter().map(|(peer, _)| peer.to_string());
+        builder = builder.site(Site::new(name).other(other, contacts));
+    }
     if let Some(folder) = &settings.certificates {
         let [ca, certificate, key] = certificates::files(folder, &settings.name);
-        let tcp = Tcp::default().user_timeout(settings.failure_timeout);
-        let tls = TlsConfig::from_pem_files(ca, certificate, key).over(Arc::new(tcp)).transport();
-        builder = builder.transport(Arc::new(tls.map_err(|error| sentence_of(&error))?));
+        let tls = TlsConfig::from_pem_files(ca, certificate, key).over(transport).transport();
+        transport = Arc::new(tls.map_err(|error| sentence_of(&error))?);
     }
+    builder = builder.transport(transport);
     let peer = builder.start().await.map_err(|error| sentence_of(&error))?;
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
     tell(&Notice::Started(listener.local_addr().map_err(|error| error.to_string())?));
-    tokio::spawn(tell_events(peer.clone()));
-    tokio::spawn(tell_standing(peer.clone()));
+    let copies = Arc::new(AtomicU64::new(0));
+    tokio::spawn(tell_events(peer.clone(), copies.clone()));
+    tokio::spawn(tell_standing(peer.clone(), copies));
     tokio::spawn(serve(listener, RateLimiter::new(peer.clone(), &limits)));
     Ok(peer)
 }
@@ -173,11 +220,25 @@ async fn follow_orders(peer: &Peer) {
             let (cells, digest) = (digest.cells, digest.digest);
             tell(&Notice::Digest(Digest { place, cells, digest }));
         }
+        if let Some(wish) = order.strip_prefix("site ") {
+            arrange_site(peer, wish).await;
+        }
         if let Some(gone) = order.strip_prefix("force ")
             && let Err(error) = peer.force_primary(gone.split(' ')).await
         {
             tell(&Notice::Failed(error.to_string()));
         }
+    }
+}
+
+async fn arrange_site(peer: &Peer, wish: &str) {
+    let done = match wish {
+        "activate" => peer.activate_site().await,
+        "switch" => peer.switch_sites().await,
+        _ => peer.promote_site(Consent::default().force()).await,
+    };
+    if let Err(error) = done {
+        tell(&Notice::Failed(format!("{wish}: {error}")));
     }
 }
 
@@ -188,9 +249,12 @@ fn tell(notice: &Notice) {
     }
 }
 
-async fn tell_events(peer: Peer) {
+async fn tell_events(peer: Peer, copies: Arc<AtomicU64>) {
     let mut events = peer.events_after(0);
     while let Some(numbered) = events.next().await {
+        if matches!(numbered.event, Event::CaughtUp { .. }) {
+            copies.fetch_add(1, Ordering::Relaxed);
+        }
         tell_event(&peer, &numbered.event);
     }
 }
@@ -245,6 +309,14 @@ fn sentence(me: &PeerName, event: &Event) -> Option<String> {
             let names: Vec<_> = gone.iter().map(|name| name.as_str()).collect();
             format!("is primary by force, without {}", names.join(" and "))
         }
+        Event::SiteChanged { site, active, epoch } => {
+            let does = if site == active { "decides" } else { "follows" };
+            format!("knows that its site {site} {does}, in site epoch {epoch}")
+        }
+        Event::SitePromoted { site, forced, .. } => {
+            let how = if *forced { " by force" } else { ", and nothing is lost" };
+            format!("is primary of site {site}, which was promoted{how}")
+        }
         Event::NewGeneration { generation, .. } => format!("starts generation {generation}"),
         Event::ConfigMismatch { peer, field, ours, theirs } => {
             format!("and {peer} differ in {field}: {ours} here, {theirs} there")
@@ -253,15 +325,31 @@ fn sentence(me: &PeerName, event: &Event) -> Option<String> {
     })
 }
 
-async fn tell_standing(peer: Peer) {
+/// What is told of the sites.
+fn standing_of(site: &SiteStatus, at_us: u64) -> SiteStanding {
+    let promotion = site.last_promotion.as_ref();
+    SiteStanding {
+        is_active: site.mode == SiteMode::Active,
+        epoch: site.epoch,
+        at_us,
+        state: format!("{:?}", site.state),
+        rpo: site.rpo_ms.zip(site.rpo_units),
+        took: promotion.and_then(|promotion| promotion.took_ms.zip(promotion.outage_ms)),
+    }
+}
+
+async fn tell_standing(peer: Peer, copies: Arc<AtomicU64>) {
     let mut told = None;
     loop {
+        // Before it is looked at: what is decided afterwards is not in it.
+        let at_us = unix_micros();
         let status = peer.status();
         let members = status.peers.iter().filter(|peer| peer.is_member);
         let standing = Standing {
             role: match status.role {
                 PeerRole::Primary => "primary",
                 PeerRole::Replica => "replica",
+                PeerRole::Standby => "standby",
                 _ => "joining",
             }
             .to_owned(),
@@ -269,6 +357,8 @@ async fn tell_standing(peer: Peer) {
             place: place(&status.position),
             overlay_units: status.overlay_units,
             members: members.map(|peer| peer.name.to_string()).collect(),
+            site: status.site.as_ref().map(|site| standing_of(site, at_us)),
+            copies: copies.load(Ordering::Relaxed),
         };
         if told.as_ref() != Some(&standing) {
             tell(&Notice::Status(standing.clone()));
@@ -279,7 +369,7 @@ async fn tell_standing(peer: Peer) {
 }
 
 fn place(position: &quorate::Position) -> (u64, u64, u64) {
-    (position.ballot.generation.founding(), position.ballot.term.0, position.sequence.0)
+    (position.ballot.generation.to_bits(), position.ballot.term.0, position.sequence.0)
 }
 
 async fn serve(listener: TcpListener, limiter: RateLimiter) {
@@ -317,6 +407,13 @@ fn reply(outcome: Result<Decision, AcquireError>) -> Reply {
         Err(AcquireError::Undecided(DecideError::OutcomeUnknown { .. })) => Reply::Unknown,
         Err(error) => Reply::Refused(error.to_string()),
     }
+}
+
+/// Microseconds since the Unix epoch: by a clock that all processes of this machine share.
+#[expect(clippy::disallowed_methods, reason = "what is told is compared with when it was so")]
+pub(crate) fn unix_micros() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn unix_millis(time: SystemTime) -> Option<u64> {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use quorate_examples::ledger::Ledger;
 
 use crate::caller::{self, Caller, Tally};
-use crate::peer::{Digest, Notice, Settings, Standing};
+use crate::peer::{Digest, Notice, Settings, Standing, unix_micros};
 use crate::process::{News, Process};
 use crate::screen::Screen;
 use crate::{IO_TIMEOUT, MOMENT};
@@ -37,6 +37,9 @@ pub(crate) struct Part {
     tally: Arc<Tally>,
     per_second: u64,
     counted: u64,
+    /// What it said last to be at risk at the other site, in milliseconds and units, and when it
+    /// had looked, since the start.
+    pub(crate) at_risk: Option<(Duration, (u64, u64))>,
 }
 
 impl Part {
@@ -50,6 +53,7 @@ impl Part {
             tally: Arc::default(),
             per_second: 0,
             counted: 0,
+            at_risk: None,
         }
     }
 
@@ -85,10 +89,12 @@ impl Part {
     fn role(&self) -> String {
         match (&self.process, &self.standing.primary) {
             (None, _) => "killed".to_owned(),
-            (_, Some(primary)) if self.standing.role == "replica" => {
-                format!("replica of {primary}")
+            (_, Some(primary)) if matches!(&*self.standing.role, "replica" | "standby") => {
+                format!("{} of {primary}", self.standing.role)
             }
-            (_, None) if self.standing.role == "replica" => "no primary".to_owned(),
+            (_, None) if matches!(&*self.standing.role, "replica" | "standby") => {
+                "no primary".to_owned()
+            }
             _ => self.standing.role.clone(),
         }
     }
@@ -100,6 +106,8 @@ const HEADINGS: &str =
 /// All peers and the screen.
 pub(crate) struct Stage {
     pub(crate) start: Instant,
+    /// That in microseconds since the Unix epoch.
+    start_us: u64,
     pub(crate) screen: Screen,
     pub(crate) parts: Vec<Part>,
     /// What everybody waits for, and until when at the earliest.
@@ -117,6 +125,7 @@ impl Stage {
         let start = Instant::now();
         Self {
             start,
+            start_us: unix_micros(),
             screen: Screen::new(is_json, start),
             parts: settings.into_iter().map(Part::new).collect(),
             countdown: None,
@@ -164,6 +173,13 @@ impl Stage {
         let names: Vec<_> = gone.iter().map(|peer| self.parts[*peer].name()).collect();
         let order = format!("force {}", names.join(" "));
         let process = self.parts[peer].process.as_mut().ok_or("that peer does not run")?;
+        process.order(&order).await.map_err(|error| format!("cannot give an order: {error}"))
+    }
+
+    /// Tells a peer what its site is to be: `activate`, `switch`, or `promote` by force.
+    pub(crate) async fn arrange_site(&mut self, peer: usize, wish: &str) -> Result<(), String> {
+        let process = self.parts[peer].process.as_mut().ok_or("that peer does not run")?;
+        let order = format!("site {wish}");
         process.order(&order).await.map_err(|error| format!("cannot give an order: {error}"))
     }
 
@@ -242,6 +258,11 @@ impl Stage {
         self.parts.iter().map(|part| part.tally.refused.load(Ordering::Relaxed)).sum()
     }
 
+    /// Calls so far of which nobody knows whether they were decided.
+    pub(crate) fn unknown(&self) -> u64 {
+        self.parts.iter().map(|part| part.tally.unknown.load(Ordering::Relaxed)).sum()
+    }
+
     /// Decisions so far that peers made alone.
     pub(crate) fn local(&self) -> u64 {
         self.parts.iter().map(|part| part.tally.local.load(Ordering::Relaxed)).sum()
@@ -294,7 +315,15 @@ impl Stage {
             Some(Notice::Started(address)) => {
                 part.address.send_replace(Some(address));
             }
-            Some(Notice::Status(standing)) => part.standing = standing,
+            Some(Notice::Status(standing)) => {
+                if let Some(site) = &standing.site
+                    && let Some(rpo) = site.rpo
+                {
+                    let since = site.at_us.saturating_sub(self.start_us);
+                    part.at_risk = Some((Duration::from_micros(since), rpo));
+                }
+                part.standing = standing;
+            }
             Some(Notice::Digest(digest)) => part.digest = Some(digest),
             Some(Notice::Event(sentence)) => {
                 self.screen.tell(&format!("{} {sentence}", self.parts[peer].name()));

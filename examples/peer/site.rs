@@ -14,6 +14,8 @@
 //! is asked of any peer of a site, and a switch of any at all; a promotion makes the one that is
 //! asked primary.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -21,6 +23,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use clap::{Args, ValueEnum};
 use quorate::{AtPassive, Consent, Site, SiteError, SiteMode, SiteStatus};
+use quorate_examples::arguments;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -41,6 +44,9 @@ pub(crate) struct SiteOptions {
     /// What becomes of callers here while the other site decides.
     #[arg(long, value_name = "WHAT", requires = "site", value_enum, default_value = "forward")]
     at_passive: WhenPassive,
+    /// By how much the site that follows may be behind before /v1/site says Warning.
+    #[arg(long, value_name = "TIME", requires = "site", value_parser = arguments::duration)]
+    site_warn: Option<Duration>,
 }
 
 /// The other site, and addresses of its peers.
@@ -80,7 +86,8 @@ impl SiteOptions {
             WhenPassive::Refuse => AtPassive::Refuse,
         };
         let site = Site::new(name.as_str()).other(other.name, other.contacts);
-        Some(site.at_passive(at_passive))
+        let site = site.at_passive(at_passive);
+        Some(self.site_warn.into_iter().fold(site, Site::warn_after))
     }
 }
 
@@ -222,8 +229,6 @@ fn advised(error: &SiteError) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use clap::Parser;
     use quorate::Peer;
     use quorate::transport::InProcess;
