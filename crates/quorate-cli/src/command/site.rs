@@ -7,10 +7,10 @@ use crate::command::Run;
 use crate::exit::{Exit, Failure};
 use crate::group::{Reached, Survey};
 use crate::report::document::Document;
-use crate::report::site::Site;
+use crate::report::site::{Promotion, Site};
 use crate::text::style::Style;
 use crate::text::table::{Cell, Side, Table};
-use crate::text::units::{are, listed, moment, span};
+use crate::text::units::{are, counted, listed, moment, span};
 
 /// Shows the sites, or changes which of them decides.
 ///
@@ -193,15 +193,16 @@ fn forced(site: &Site, reached: &Reached, gone: &[String], now_ms: u64) -> Strin
         }
         _ => format!("last word of {other}: not known"),
     };
-    let behind = match site.lag {
-        Some(0) | None => String::new(),
-        Some(lag) => format!(", less the {lag} cuts that {} was behind", reached.status.name),
+    // In step it held all that there was when it heard the last word.
+    let until = match site.behind_ms {
+        Some(0) => last.or(site.as_of_ms),
+        _ => site.as_of_ms.or(last),
     };
-    let until = last.map_or_else(|| "when it was last heard".to_owned(), moment);
+    let until = until.map_or_else(|| "when it was last heard".to_owned(), moment);
     format!(
         "{name} is {}, {}: {}\n{word}\n\n{name} decides from now on, with {} as primary, without \
-         a word of {other}.{}\nkept: what {name} holds, which is what {other} had decided until \
-         {until}{behind}\nlost: what {other} has decided since\nStop site {other} or cut it off \
+         a word of {other}.{}\nkept: what {name} holds, which is about what {other} had decided \
+         until {until}\nlost: what {other} has decided since\nStop site {other} or cut it off \
          until it is passive: until the two meet it goes on deciding.",
         site.mode,
         site.state,
@@ -243,6 +244,7 @@ fn described(reached: &Reached, answer: &Value) -> String {
     line("primary", reached.status.primary.clone());
     line("silent", site.silent_ms.map(|silent| format!("{} since its last word", span(silent))));
     line("lag", site.lag.map(|lag| format!("{lag} cuts")));
+    line("at risk", at_risk(&site));
     line(
         "promoted",
         site.last_promotion.map(|promotion| {
@@ -251,12 +253,42 @@ fn described(reached: &Reached, answer: &Value) -> String {
             format!("{how}{}", as_of.unwrap_or_default())
         }),
     );
+    line("measured", site.last_promotion.as_ref().and_then(measured));
+    line("lost", site.last_promotion.as_ref().and_then(|promotion| lost(promotion, &site.other)));
     line("seen by", Some(reached.status.name.clone()));
     if !site.standby.is_empty() {
         lines.push(String::new());
         lines.extend(table(&site).lines(Style::PLAIN));
     }
     lines.join("\n")
+}
+
+/// What would be lost if the other site were promoted now.
+fn at_risk(site: &Site) -> Option<String> {
+    let units = counted(site.rpo_units?, "unit");
+    Some(match site.rpo_ms? {
+        0 if site.rpo_units == Some(0) => {
+            format!("nothing: most of {} hold all that was decided", site.other)
+        }
+        ms => {
+            format!("at most {units}, of the last {}, which {} does not hold", span(ms), site.other)
+        }
+    })
+}
+
+/// How long a promotion took.
+fn measured(promotion: &Promotion) -> Option<String> {
+    let took = format!("it took {}", span(promotion.took_ms?));
+    let outage = promotion.outage_ms.map(span);
+    let outage = outage.map(|outage| format!(", and nobody was heard to decide for {outage}"));
+    Some(took + &outage.unwrap_or_default())
+}
+
+/// What was lost by it.
+fn lost(promotion: &Promotion, other: &str) -> Option<String> {
+    let units = counted(promotion.lost_units?, "unit");
+    let most = if promotion.is_lost_exact { "" } else { "at most " };
+    Some(format!("{most}{units}, as {other} said when it came back"))
 }
 
 /// The peers of the site that follows.

@@ -19,6 +19,13 @@ pub(crate) struct Site {
     pub(crate) silent_ms: Option<u64>,
     /// Cuts that the peer is behind, at the site that follows.
     pub(crate) lag: Option<u64>,
+    /// When the state was made that is held at the site that follows.
+    pub(crate) as_of_ms: Option<u64>,
+    /// By how much that was before the last word of the primary.
+    pub(crate) behind_ms: Option<u64>,
+    /// What the other site does not hold, at the primary of the one that decides.
+    pub(crate) rpo_ms: Option<u64>,
+    pub(crate) rpo_units: Option<u64>,
 }
 
 /// A peer of the site that follows.
@@ -35,6 +42,12 @@ pub(crate) struct Standby {
 pub(crate) struct Promotion {
     pub(crate) is_forced: bool,
     pub(crate) as_of_ms: Option<u64>,
+    /// How long it took, and from the last word of the primary before it until then.
+    pub(crate) took_ms: Option<u64>,
+    pub(crate) outage_ms: Option<u64>,
+    /// Units that former primaries of the other site gave up when they came back.
+    pub(crate) lost_units: Option<u64>,
+    pub(crate) is_lost_exact: bool,
 }
 
 impl Site {
@@ -53,6 +66,10 @@ impl Site {
             last_promotion: Promotion::read(site.at("last_promotion")),
             silent_ms: site.number("silent_ms"),
             lag: site.number("lag"),
+            as_of_ms: site.number("as_of_ms"),
+            behind_ms: site.number("behind_ms"),
+            rpo_ms: site.number("rpo_ms"),
+            rpo_units: site.number("rpo_units"),
         })
     }
 
@@ -100,7 +117,14 @@ impl Standby {
 impl Promotion {
     fn read(promotion: Document<'_>) -> Option<Self> {
         let is_forced = promotion.flag("forced")?;
-        Some(Self { is_forced, as_of_ms: promotion.number("as_of_ms") })
+        Some(Self {
+            is_forced,
+            as_of_ms: promotion.number("as_of_ms"),
+            took_ms: promotion.number("took_ms"),
+            outage_ms: promotion.number("outage_ms"),
+            lost_units: promotion.number("lost_units"),
+            is_lost_exact: promotion.flag("lost_exact").unwrap_or_default(),
+        })
     }
 }
 

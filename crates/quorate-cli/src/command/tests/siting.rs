@@ -14,7 +14,7 @@ fn east() -> Value {
         "state": "Ready", "reason": "1 of 1 peers of west follow",
         "standby": [{"name": "d", "link": "up", "is_listed": true, "lag": 0}],
         "last_promotion": {"epoch": 3, "forced": false, "as_of_ms": NOW_MS},
-        "silent_ms": null, "lag": null,
+        "silent_ms": null, "lag": null, "rpo_ms": 0, "rpo_units": 0,
     })
 }
 
@@ -65,7 +65,11 @@ fn both() -> Paper {
 /// West alone, out of reach of east.
 fn cut_off() -> Paper {
     let paper = Paper::default();
-    let site = changed(west(), json!({"state": "PeerNotReachable", "silent_ms": 60_000, "lag": 2}));
+    let away = json!({
+        "state": "PeerNotReachable", "silent_ms": 60_000, "lag": null,
+        "as_of_ms": NOW_MS - 62_000, "behind_ms": 2_000,
+    });
+    let site = changed(west(), away);
     let status = changed(status_of_west(&site), json!({"primary": null, "peers": []}));
     let decides = json!({
         "site": "west", "other": "east", "mode": "active", "epoch": 4,
@@ -82,11 +86,29 @@ async fn the_sites_are_shown_with_a_code_for_how_they_are() {
         let shown = run(&paper, line).await;
         assert_eq!(shown.code(), 0);
         let told = "site     east, active, site epoch 3\nother    west\nphase    active\nstate    \
-                    Ready: 1 of 1 peers of west follow\nprimary  a\npromoted without a loss, as of \
+                    Ready: 1 of 1 peers of west follow\nprimary  a\nat risk  nothing: \
+                    most of west hold all that was decided\npromoted without a loss, as of \
                     2026-11-30T13:04:05.123Z\nseen by  a\n\nSTANDBY  LINK  LISTED  LAG\nd        \
                     up    yes       0\n";
         assert_eq!(shown.printed, told);
     }
+    let measured = json!({
+        "rpo_ms": 2_500, "rpo_units": 7, "last_promotion": {
+            "epoch": 3, "forced": true, "as_of_ms": NOW_MS, "took_ms": 240, "outage_ms": 12_000,
+            "lost_units": 1, "lost_exact": false,
+        },
+    });
+    paper.answers(A, "site", Ok(changed(east(), measured)));
+    let shown = run(&paper, "site").await.printed;
+    for told in [
+        "at risk  at most 7 units, of the last 2 s, which west does not hold\n",
+        "promoted by force, as of",
+        "measured it took 240 ms, and nobody was heard to decide for 12 s\n",
+        "lost     at most 1 unit, as west said when it came back\n",
+    ] {
+        assert!(shown.contains(told), "{told}: {shown}");
+    }
+    paper.answers(A, "site", Ok(east()));
     let document = run(&paper, "site --json").await.json();
     assert_eq!(document, json!({"peer": "a", "address": A, "answer": east()}));
     for (site, code) in [
@@ -176,8 +198,8 @@ async fn a_site_is_promoted_by_force_after_its_name_was_typed() {
         "west is passive, PeerNotReachable: ",
         "last word of east: 1 min ago, at 2026-11-30T13:03:05.123Z",
         "with d as primary, without a word of east.\nf is taken to be gone for good.",
-        "kept: what west holds, which is what east had decided until 2026-11-30T13:03:05.123Z, \
-         less the 2 cuts that d was behind",
+        "kept: what west holds, which is about what east had decided until \
+         2026-11-30T13:03:03.123Z\n",
         "lost: what east has decided since",
         "Stop site east or cut it off until it is passive",
         "Type the site's name to go on (west):",
