@@ -181,6 +181,7 @@ impl From<SiteError> for Problem {
             SiteError::OtherHolds => (StatusCode::CONFLICT, "other_holds"),
             SiteError::NotVerified => (StatusCode::CONFLICT, "not_verified"),
             SiteError::Sealed => (StatusCode::CONFLICT, "sealed"),
+            SiteError::Undecided => (StatusCode::CONFLICT, "undecided"),
             SiteError::Already => (StatusCode::CONFLICT, "already"),
             SiteError::ActiveReachable { .. } => (StatusCode::CONFLICT, "active_reachable"),
             SiteError::NeedsForce { .. } => (StatusCode::CONFLICT, "needs_force"),
@@ -209,6 +210,7 @@ fn advised(error: &SiteError) -> String {
         SiteError::OtherHolds => "GET /v1/site there says how it is",
         SiteError::NotVerified => "GET /v1/site at the site that decides shows them",
         SiteError::Sealed => r#"POST /v1/site {"mode":"active"} does that, at a peer of that one"#,
+        SiteError::Undecided => r#"POST /v1/site {"mode":"active"} does that, at one of the sites"#,
         SiteError::Already => "GET /v1/site shows how the other one follows",
         SiteError::ActiveReachable { .. } => {
             r#"POST /v1/site/switch, or POST /v1/site {"mode":"passive"} and then this once more"#
@@ -389,6 +391,7 @@ mod tests {
             (SiteError::OtherHolds, 409, "other_holds", "GET /v1/site"),
             (SiteError::NotVerified, 409, "not_verified", "GET /v1/site"),
             (SiteError::Sealed, 409, "sealed", r#"{"mode":"active"}"#),
+            (SiteError::Undecided, 409, "undecided", "POST /v1/site"),
             (SiteError::Already, 409, "already", "GET /v1/site"),
             (SiteError::NoMajority { missing: vec!["e".into()] }, 409, "no_majority", "under gone"),
             (SiteError::Promoting, 409, "promoting", "nothing was changed"),

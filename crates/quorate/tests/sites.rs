@@ -61,6 +61,9 @@ async fn one_site_decides_and_the_other_follows_and_takes_calls() {
         assert_eq!((*mode, *state), (SiteMode::Standalone, SiteCondition::Pending));
         let error = add(peer, "k", 1).await.expect_err("nobody decides");
         assert_eq!(error, DecideError::NoPrimary { reason: NoPrimaryReason::SitePending });
+        // What would wait for one to be told to would end that at once.
+        assert_eq!(peer.demote_site().await.err(), Some(SiteError::Undecided));
+        assert_eq!(peer.switch_sites().await.err(), Some(SiteError::Undecided));
     }
     east[1].activate_site().await.expect("all three are there");
     for peer in &east {

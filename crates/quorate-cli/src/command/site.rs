@@ -69,6 +69,10 @@ async fn demote(run: &mut Run<'_>) -> Result<Exit, Failure> {
     }
     let site = site_of(&reached)?;
     let Site { name, other, .. } = &site;
+    if site.is_passive() && !site.is_sealed() {
+        let detail = format!("{name} follows {other}, and has nothing to give up");
+        return Err(Failure::new(Exit::Refused, "already", detail));
+    }
     let question = format!(
         "{name} gives up deciding, and nobody decides until one of the two sites is promoted: \
          callers are refused meanwhile. quorate site switch does both without refusing any."
@@ -107,6 +111,15 @@ async fn promote(run: &mut Run<'_>, promoting: &Promoting) -> Result<Exit, Failu
     };
     let site = site_of(&reached)?;
     let (name, peer) = (site.name.clone(), reached.status.name.clone());
+    if site.mode == "standalone" && !force {
+        // It would found a group of its own beside the one that the other site may decide for.
+        let detail = format!(
+            "{peer} knows of no site that decides: quorate site activate has {name} do so, if {} \
+             does not; nothing was changed",
+            site.other
+        );
+        return Err(Failure::new(Exit::Refused, "undecided", detail));
+    }
     if *force {
         let question = forced(&site, &reached, gone, (run.now_ms)());
         run.consent_typed(&question, "site", &name)?;

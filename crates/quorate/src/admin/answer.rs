@@ -182,6 +182,7 @@ impl From<SiteError> for Refused {
             SiteError::OtherHolds => ("other_holds", None),
             SiteError::NotVerified => ("not_verified", None),
             SiteError::Sealed => ("sealed", None),
+            SiteError::Undecided => ("undecided", None),
             SiteError::Already => ("already", None),
             SiteError::ActiveReachable { .. } => ("active_reachable", None),
             SiteError::NeedsForce { .. } => ("needs_force", None),

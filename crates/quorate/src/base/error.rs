@@ -438,6 +438,9 @@ pub enum SiteError {
     /// The site that decided has given that up, and nobody decides. Nothing was changed.
     #[error("the site that decided has given that up: promote one of the two")]
     Sealed,
+    /// Neither site was told to decide yet, as far as this peer knows. Nothing was changed.
+    #[error("neither site decides yet, as far as this peer knows: tell one of them to")]
+    Undecided,
     /// This site decides already. Nothing was changed.
     #[error("this site decides already")]
     Already,

@@ -221,7 +221,16 @@ impl Shared {
         mut status: watch::Receiver<Arc<Status>>,
         change: SiteChange,
     ) -> Result<SiteStatus, SiteError> {
-        let epoch = status.borrow().site.as_ref().map_or(0, |site| site.epoch);
+        let (epoch, is_undecided) = {
+            let status = status.borrow();
+            let site = status.site.as_ref();
+            let is_undecided = site.is_some_and(|site| site.mode == SiteMode::Standalone);
+            (site.map_or(0, |site| site.epoch), is_undecided)
+        };
+        // It would be waited for until one is told to, and end that at once.
+        if is_undecided && matches!(change, SiteChange::Demote | SiteChange::Switch) {
+            return Err(SiteError::Undecided);
+        }
         let mode = match &change {
             SiteChange::Activate | SiteChange::Promote(_) => Some(SiteMode::Active),
             SiteChange::Demote | SiteChange::Switch => None,

@@ -233,3 +233,18 @@ async fn what_is_refused_or_not_known_of_a_site_has_a_code_of_its_own() {
     let none = run(&three(), "site switch --yes").await;
     assert_eq!((none.code(), none.error()), (1, "no_site"));
 }
+
+/// What a site that decides, or none at all, is not told is told before anybody is asked.
+#[tokio::test(start_paused = true)]
+async fn a_site_gives_up_nothing_that_it_does_not_have() {
+    let cut_off = cut_off();
+    let refused = run(&cut_off, "site demote --yes").await;
+    assert_eq!((refused.code(), refused.error()), (1, "already"));
+    let paper = Paper::default();
+    let blank = json!({"mode": "standalone", "phase": "standalone", "state": "Pending"});
+    let status = status_of_west(&changed(west(), blank));
+    paper.peer(A, changed(status, json!({"primary": null, "peers": []})));
+    let refused = run(&paper, "site promote --at d --yes").await;
+    assert_eq!((refused.code(), refused.error()), (1, "undecided"));
+    assert_eq!((cut_off.asked(), paper.asked()), (vec![], vec![]), "nobody was told to");
+}
