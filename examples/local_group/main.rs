@@ -319,10 +319,7 @@ async fn last_counts(
 ) -> Result<Finding, String> {
     let is_merged = |stage: &Stage| stage.parts.iter().all(|p| p.standing.overlay_units == 0);
     stage.wait("the merge of local decisions", MOMENT, is_merged).await?;
-    let address = stage.parts[old].address().ok_or("the returned peer is gone")?;
-    caller::last_counts(address, stage.start, ledger)
-        .await
-        .map_err(|error| format!("the last counts: {error}"))?;
+    stage.last_counts(old, ledger).await?;
     let all: Vec<usize> = (0..stage.parts.len()).collect();
     let digests = stage.digests(&all, 10).await?;
     let detail = |digest: &Digest| format!("{} cells, digest {:016x}", digest.cells, digest.digest);

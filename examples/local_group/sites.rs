@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::distance::proxies;
 use crate::peer::{AtSite, Digest, RATE, Settings, SiteStanding};
 use crate::stage::{Stage, free_addresses};
-use crate::{BEFORE, BETWEEN, MOMENT, caller, report};
+use crate::{BEFORE, BETWEEN, MOMENT, report};
 
 /// Peers of a site.
 const SIZE: usize = 3;
@@ -138,7 +138,7 @@ pub(crate) async fn play(stage: &mut Stage) -> Result<Outcome, String> {
     let after = (stage.refused() + stage.unknown(), copies(stage));
     let mut ledger = stage.end_callers(stop, callers).await?;
     let pause = ledger.longest_wait(asked, until);
-    last_counts(stage, 0, &mut ledger).await?;
+    stage.last_counts(0, &mut ledger).await?;
     let mut findings = ledger.prove(Promise::Exact);
     findings.push(kept_quiet(before, after));
 
@@ -167,7 +167,7 @@ pub(crate) async fn play(stage: &mut Stage) -> Result<Outcome, String> {
     stage.play(BETWEEN).await?;
 
     ledger.append(stage.end_callers(stop, callers).await?);
-    last_counts(stage, SIZE, &mut ledger).await?;
+    stage.last_counts(SIZE, &mut ledger).await?;
     let (looked, (at_risk_ms, at_risk)) = told.ok_or("west has not told what is at risk")?;
     let may_be_lost = at_risk + ledger.acknowledged_between(looked, promoted);
     findings.extend(ledger.prove(Promise::Bounded { max_lost: may_be_lost }));
@@ -209,13 +209,6 @@ fn kept_quiet(before: (u64, u64), after: (u64, u64)) -> Finding {
         holds: (refused, copied) == (0, 0),
         detail: format!("{refused} calls without an answer, {copied} copies"),
     }
-}
-
-/// Asks a peer for the count of every key.
-async fn last_counts(stage: &Stage, peer: usize, ledger: &mut Ledger) -> Result<(), String> {
-    let address = stage.parts[peer].address().ok_or("that peer is gone")?;
-    let counts = caller::last_counts(address, stage.start, ledger).await;
-    counts.map_err(|error| format!("the last counts: {error}"))
 }
 
 /// Looks whether all six hold equal cells.

@@ -211,6 +211,14 @@ impl Stage {
         Ok(ledger)
     }
 
+    /// Asks a peer for the count of every key.
+    pub(crate) async fn last_counts(&self, peer: usize, ledger: &mut Ledger) -> Result<(), String> {
+        let part = &self.parts[peer];
+        let address = part.address().ok_or_else(|| format!("{} is gone", part.name()))?;
+        let counts = caller::last_counts(address, self.start, ledger).await;
+        counts.map_err(|error| format!("the last counts: {error}"))
+    }
+
     /// Asks these peers for their digests until all are of one position; `None` if they do not come
     /// to one within so many tries.
     pub(crate) async fn digests(

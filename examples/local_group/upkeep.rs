@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::peer::{Digest, RATE, Settings};
 use crate::stage::{Stage, free_addresses};
-use crate::{BEFORE, MOMENT, NAMES, caller, report};
+use crate::{BEFORE, MOMENT, NAMES, report};
 
 /// Members that found the group, and as many that come in their places.
 const SIZE: usize = 3;
@@ -121,9 +121,7 @@ pub(crate) async fn play(stage: &mut Stage) -> Result<Outcome, String> {
     stage.play(BEFORE).await?;
     ledger.append(stage.end_callers(stop, callers).await?);
 
-    let address = stage.parts[2 * SIZE].address().ok_or("the last peer is gone")?;
-    let counts = caller::last_counts(address, stage.start, &mut ledger).await;
-    counts.map_err(|error| format!("the last counts: {error}"))?;
+    stage.last_counts(2 * SIZE, &mut ledger).await?;
     let mut findings = ledger.prove(Promise::Exact);
     findings.push(ledger.prove_rate(RATE.0, RATE.1));
     findings.push(equal);

@@ -20,6 +20,7 @@ pub mod message;
 mod deadlines;
 mod elect;
 mod follow;
+mod former;
 mod group;
 mod lasting;
 mod machine;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::base::id::{Ballot, PeerName, PeerStart, Position, Time};
 use crate::protocol::elect::canvass::{Call, Canvass};
 use crate::protocol::elect::met::Met;
+use crate::protocol::former::Former;
 use crate::protocol::message::Campaign;
 use crate::protocol::reign::primary_state::PrimaryState;
 use crate::protocol::reign::sender::Sender;
@@ -20,10 +21,8 @@ pub(super) struct Leader {
     pub(super) behind: Option<u64>,
     /// The last of its heartbeats at which that was none.
     pub(super) in_step: Option<Time>,
-    /// What it held a quarter of the failure timeout ago or longer, and what it held later than
-    /// that, and when.
-    pub(super) before: Position,
-    pub(super) marked: (Time, Position),
+    /// What it held a quarter of the failure timeout ago.
+    pub(super) before: Former<Position>,
     /// Whether this peer has come up with it, and was never cut off from it since.
     pub(super) is_kept_up_with: bool,
 }
@@ -34,19 +33,12 @@ impl Leader {
         self.ends.is_some_and(|ends| now >= ends)
     }
 
-    /// Notes what it holds now; that is what it held before after such an `age`.
-    pub(super) fn note_held(&mut self, now: Time, held: Position, age: Duration) {
-        if now >= self.marked.0.after(age) {
-            self.before = self.marked.1;
-            self.marked = (now, held);
-        }
-    }
-
     /// Returns true if a position covers what it held before: under load, and where the way is
     /// long, nobody holds what it holds now.
     pub(super) fn is_come_up_with(&self, position: Position) -> bool {
-        let is_of_it = position.ballot == self.before.ballot && !position.is_blank();
-        is_of_it && position.sequence >= self.before.sequence
+        let before = self.before.value();
+        let is_of_it = position.ballot == before.ballot && !position.is_blank();
+        is_of_it && position.sequence >= before.sequence
     }
 }
 

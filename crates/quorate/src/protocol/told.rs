@@ -67,8 +67,6 @@ pub(super) struct Promotion {
     was_binding: bool,
     /// The ballot of the first round.
     ballot: Ballot,
-    /// When the primary was last heard before it; `None` if none was known.
-    heard: Option<Time>,
     /// Who has refused last, and why.
     refusal: Option<(PeerName, String)>,
 }
@@ -116,18 +114,19 @@ impl Promotion {
         until: Time,
     ) -> Self {
         let (ballot, refusal) = (Ballot::NONE, None);
-        let (was_binding, heard) = (false, None);
-        Self { request, is_forced, gone, since, until, was_binding, ballot, heard, refusal }
+        Self { request, is_forced, gone, since, until, was_binding: false, ballot, refusal }
     }
 
-    /// Notes when the primary was last heard before it.
-    pub(super) fn note_heard(&mut self, heard: Option<Time>) {
-        self.heard = heard;
-    }
-
-    /// What there is to tell of it at its end, in the epoch that began by it.
-    pub(super) fn report(&self, now: Time, at: GroupTime, epoch: u64) -> PromotionReport {
-        let outage = self.heard.map(|heard| now.since(heard));
+    /// What there is to tell of it at its end, in the epoch that began by it; the primary before it
+    /// was last heard at `last_word`.
+    pub(super) fn report(
+        &self,
+        now: Time,
+        at: GroupTime,
+        epoch: u64,
+        last_word: Option<Time>,
+    ) -> PromotionReport {
+        let outage = last_word.map(|heard| now.since(heard));
         PromotionReport { epoch, at, took: self.waited(now), outage, lost: None }
     }
 

@@ -308,7 +308,7 @@ impl Machine {
             return None;
         }
         let gone: BTreeSet<PeerName> = waiting_for.iter().cloned().collect();
-        let as_of = self.store.lead().by_calendar(self.store.group_time());
+        let as_of = self.made_at();
         Some(Lost {
             waiting_for,
             best: self.best(),

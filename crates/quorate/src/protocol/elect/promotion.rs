@@ -57,14 +57,13 @@ impl Machine {
         self.begin_promotion(Promotion::new(None, false, nobody, self.now.time, until));
     }
 
-    fn begin_promotion(&mut self, mut promotion: Promotion) {
+    fn begin_promotion(&mut self, promotion: Promotion) {
         // One that comes to nothing is repeated, and the primary was not heard meanwhile.
         let heard = match self.is_primary() {
             true => Some(self.now.time),
             false => self.leader.as_ref().map(|leader| leader.heard),
         };
         self.last_word = heard.or(self.last_word);
-        promotion.note_heard(self.last_word);
         self.promotion = Some(promotion);
         // Whatever it was, or whom it followed, is over if this is won.
         self.end_switch_of_sites(ArrangeOutcome::Sealed);
@@ -361,7 +360,8 @@ impl Machine {
         let until = promotion.until();
         let is_done = self.is_established() && !promotion.is_before(self.ballot);
         if is_done {
-            self.promoted = Some(promotion.report(now, self.calendar(), self.own_epoch()));
+            self.promoted =
+                Some(promotion.report(now, self.calendar(), self.own_epoch(), self.last_word));
             return self.close_promotion(Ok(()));
         }
         if promotion.is_overtaken_by(self.site_epoch) && !self.is_own_epoch(self.site_epoch) {

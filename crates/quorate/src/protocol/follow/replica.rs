@@ -7,6 +7,7 @@ use crate::base::bug::{self, Bug};
 use crate::base::event::Event;
 use crate::base::id::{Ballot, GroupId, GroupTime, PeerKind, PeerStart, Position, Time};
 use crate::protocol::follow::receiver::{Batch, CatchUp, Loaded, Received};
+use crate::protocol::former::Former;
 use crate::protocol::io::Route;
 use crate::protocol::machine::Machine;
 use crate::protocol::message::{Message, Piece};
@@ -128,8 +129,7 @@ impl Machine {
             ends: None,
             behind: None,
             in_step: None,
-            before: Position::BLANK,
-            marked: (heard, Position::BLANK),
+            before: Former::new(heard, Position::BLANK),
             is_kept_up_with: false,
         });
         self.calm();

@@ -184,9 +184,9 @@ impl Machine {
                 leader.in_step = Some(leader.heard);
             }
             if was_absent {
-                (leader.before, leader.marked) = (Position::BLANK, (now, primary));
+                leader.before.begin_anew(now, Position::BLANK, primary);
             }
-            leader.note_held(now, primary, age);
+            leader.before.note(now, primary, age);
             let is_near = behind.is_some_and(|behind| behind <= most)
                 || (most > 0 && leader.is_come_up_with(own));
             let has_kept_up = leader.is_kept_up_with && !was_absent && behind.is_some();

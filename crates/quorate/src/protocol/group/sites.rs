@@ -318,10 +318,7 @@ impl Machine {
                 let in_step = leader.in_step?;
                 Some(leader.heard.since(in_step))
             }),
-            as_of: self.has_data().then(|| {
-                let steady = self.store.group_time();
-                (steady, self.store.lead().by_calendar(steady))
-            }),
+            as_of: self.has_data().then(|| (self.store.group_time(), self.made_at())),
         })
     }
 }

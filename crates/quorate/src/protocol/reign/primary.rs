@@ -39,7 +39,7 @@ impl Machine {
             && self.last_reign != Some(self.store.position().ballot)
             && campaign != Campaign::Promotion
             && !was_released;
-        let as_of = self.store.lead().by_calendar(self.store.group_time());
+        let as_of = self.made_at();
         let clock = self.first_clock(campaign);
         let start = clock.steady(self.passed());
         let is_first = campaign == Campaign::NewGeneration && !self.has_data();
@@ -199,6 +199,11 @@ impl Machine {
     /// Group time by the calendar.
     pub(in crate::protocol) fn calendar(&self) -> GroupTime {
         self.store.lead().by_calendar(self.group_time())
+    }
+
+    /// When the state that this peer holds was made, by the calendar.
+    pub(in crate::protocol) fn made_at(&self) -> GroupTime {
+        self.store.lead().by_calendar(self.store.group_time())
     }
 
     /// The wall clock that a majority of the members has reached: one clock in the year 2099

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::base::bug::{self, Bug};
 use crate::base::id::{GroupTime, PeerName, PeerStart, Sequence, Time};
+use crate::protocol::former::Former;
 use crate::protocol::group::group_clock::GroupClock;
 use crate::protocol::group::request::MAX_REQUESTS;
 use crate::protocol::reign::demoting::Demotion;
@@ -23,10 +24,8 @@ pub(in crate::protocol) struct PrimaryState {
     started: Time,
     /// What a majority holds.
     committed: Sequence,
-    /// What it held a quarter of the failure timeout ago or longer, and what it held later than
-    /// that, and when.
-    committed_before: Sequence,
-    marked: (Time, Sequence),
+    /// What it held a quarter of the failure timeout ago.
+    committed_before: Former<Sequence>,
     /// Whether the reign is the first of its group, and there was nothing before.
     is_first: bool,
     /// Whether the reign begins a generation anew, from what is left of another.
@@ -98,8 +97,7 @@ impl PrimaryState {
             clock,
             started: now,
             committed: Sequence(0),
-            committed_before: Sequence(0),
-            marked: (now, Sequence(0)),
+            committed_before: Former::new(now, Sequence(0)),
             is_first,
             is_anew: false,
             progressed: now,
@@ -176,7 +174,7 @@ impl PrimaryState {
     pub(in crate::protocol) fn is_caught_up(&self, held: Sequence) -> bool {
         let before = match bug::is(Bug::CaughtUpIsEven) {
             true => self.committed,
-            false => self.committed_before,
+            false => self.committed_before.value(),
         };
         held >= before.max(self.first)
     }
@@ -190,10 +188,7 @@ impl PrimaryState {
         is_all: bool,
         age: Duration,
     ) -> Advance {
-        if now >= self.marked.0.after(age) {
-            self.committed_before = self.marked.1;
-            self.marked = (now, self.committed);
-        }
+        self.committed_before.note(now, self.committed, age);
         let is_news = held > self.committed;
         if is_news {
             self.committed = held;
